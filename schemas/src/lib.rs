@@ -1,0 +1,20 @@
+//! The documents of liminal, and all that can be decided by looking at them alone.
+//!
+//! Definition → graph → release → plan, and the records of a run. Nothing here performs I/O, reads a clock, draws a
+//! random number or looks at the environment; whoever needs these passes them in.
+
+pub mod cache_key;
+pub mod digest;
+pub mod files;
+pub mod graph;
+pub mod keys;
+pub mod message;
+pub mod name;
+pub mod plan;
+pub mod release;
+pub mod run;
+pub mod state;
+pub mod step;
+pub mod template;
+pub mod time;
+pub mod value;

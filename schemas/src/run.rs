@@ -1,0 +1,429 @@
+//! Run records: what a run leaves in the object store, and all that the run protocol ever reads.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::name::FieldName;
+use crate::name::ModelName;
+use crate::name::PipelineName;
+use crate::name::RunId;
+use crate::name::StepName;
+use crate::step::ArtifactKind;
+use crate::step::FailureClass;
+use crate::time::UtcTime;
+use crate::value::Value;
+
+/// The version of the run documents that this code writes.
+pub const RUN_SCHEMA: u32 = 1;
+
+/// `runs/<pipeline>/<run>/run.json`: created once, when the run starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunRecord {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The run.
+    pub run: RunId,
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The release it is pinned to for its whole life.
+    pub revision: Digest,
+    /// The value of every parameter.
+    #[serde(default)]
+    pub params: BTreeMap<FieldName, Value>,
+    /// The models that inputs refer to, resolved when the run started: by `step.input`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, PinnedModel>,
+    /// How the run treats results of earlier runs.
+    #[serde(default)]
+    pub cache: RunCache,
+    /// What the code and definition were taken from.
+    pub source: SourceVersion,
+    /// When it started.
+    pub started_at: UtcTime,
+    /// Who started it: a user name, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
+}
+
+/// The commit that definitions and code were taken from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceVersion {
+    /// The commit id; none outside git or before the first commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Whether files of the project differed from that commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dirty: bool,
+}
+
+/// A model version that a run uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PinnedModel {
+    /// The model.
+    pub model: ModelName,
+    /// Its version.
+    pub version: u64,
+    /// The artifact of that version.
+    pub artifact: Artifact,
+}
+
+/// How a run treats results of earlier runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunCache {
+    /// Whether no result is taken from the cache at all.
+    #[serde(default)]
+    pub off: bool,
+    /// Steps that run in any case.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub fresh: BTreeSet<StepName>,
+}
+
+/// A file or directory by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Artifact {
+    /// sha256 of the file, or of the [`DirectoryListing`] in canonical JSON.
+    pub digest: Digest,
+    /// A file or a directory.
+    pub kind: ArtifactKind,
+    /// Size in bytes, of all files together.
+    pub bytes: u64,
+}
+
+/// The content of a directory artifact: an object of its own, under its own digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectoryListing {
+    /// The files, by path below the directory, with `/` between its parts.
+    pub files: BTreeMap<String, ListedFile>,
+}
+
+/// A file in a directory artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedFile {
+    /// sha256 of the file.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Whether the file may be executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable: bool,
+}
+
+/// `…/steps/<step>/attempts/<n>.json`: created when attempt n opens. The number is also the fencing token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptRecord {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepName,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// A random text that tells this writer's records from all others.
+    pub nonce: String,
+    /// The worker: on `local`, one `liminal` process that drives the run.
+    pub worker: String,
+    /// When it opened.
+    pub started_at: UtcTime,
+    /// Until when others leave the step alone: deadline plus margin.
+    pub lease_until: UtcTime,
+}
+
+/// `…/steps/<step>/attempts/<n>.failed.json`: created when attempt n ended without a commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptFailure {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The attempt that failed.
+    pub attempt: u32,
+    /// Why.
+    pub failure: Failure,
+    /// When.
+    pub ended_at: UtcTime,
+}
+
+/// Why something failed, for machines and people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub class: FailureClass,
+    /// One sentence for people.
+    pub message: String,
+    /// The exit status of the program, where one exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended the program, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// The last lines that the step printed, secrets already replaced: the user's own traceback, for Python.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// `…/steps/<step>/commit.json`: the create-only record that ends a step. Exactly one ever exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Commit {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepName,
+    /// How it ended.
+    pub status: CommitStatus,
+    /// A random text that tells this writer's commit from all others.
+    pub nonce: String,
+    /// The attempt that made it; none where nothing was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The key under which later runs find this result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_key: Option<Digest>,
+    /// What the step was given: digests of artifacts, by input.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<FieldName, Digest>,
+    /// What it left.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<FieldName, Artifact>,
+    /// The numbers in its metrics file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// The checks of a gate, as they came out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
+    /// The model version that a `register:` step made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelVersionRef>,
+    /// The run whose result was taken, for `cached`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_from: Option<RunId>,
+    /// Why it was skipped, for `skipped`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<SkipReason>,
+    /// Why it failed, for `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// When the attempt that made it started, or when it was settled.
+    pub started_at: UtcTime,
+    /// When it was settled.
+    pub ended_at: UtcTime,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CommitStatus {
+    /// It ran and left all it declared.
+    Succeeded,
+    /// Its result was taken from an earlier run.
+    Cached,
+    /// It did not run: see [`SkipReason`].
+    Skipped,
+    /// It is a gate, and a check was false.
+    Rejected,
+    /// It failed, and no attempt is left.
+    Failed,
+}
+
+impl CommitStatus {
+    /// Whether the step's outputs are there.
+    pub const fn has_outputs(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Cached => true,
+            Self::Skipped | Self::Rejected | Self::Failed => false,
+        }
+    }
+
+    /// The status as documents write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Cached => "cached",
+            Self::Skipped => "skipped",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for CommitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a step did not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SkipReason {
+    /// Its `when:` was false.
+    Condition,
+    /// A step that it needs data from was skipped.
+    Input(StepName),
+    /// A step before it failed or was rejected.
+    Upstream(StepName),
+    /// The run was cancelled.
+    Cancelled,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Condition => f.write_str("its condition was false"),
+            Self::Input(step) => write!(f, "{step}, whose data it needs, was skipped"),
+            Self::Upstream(step) => write!(f, "{step} did not succeed"),
+            Self::Cancelled => f.write_str("the run was cancelled"),
+        }
+    }
+}
+
+/// A check of a gate, as it came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckResult {
+    /// The expression.
+    pub expression: String,
+    /// Whether it held.
+    pub passed: bool,
+    /// The numbers it read: `metrics.evaluate.roc_auc = 0.99`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+}
+
+/// A version of a model, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelVersionRef {
+    /// The model.
+    pub model: ModelName,
+    /// Its version, from 1.
+    pub version: u64,
+}
+
+/// `models/<name>/versions/<n>.json`: created once, by a `register:` step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelVersion {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The model.
+    pub model: ModelName,
+    /// 1 for the first.
+    pub version: u64,
+    /// The artifact.
+    pub artifact: Artifact,
+    /// The run that registered it.
+    pub run: RunId,
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The step that registered it.
+    pub step: StepName,
+    /// The release of that run.
+    pub revision: Digest,
+    /// The commit that the code was taken from.
+    pub source: SourceVersion,
+    /// All metrics of the steps that the registration depended on, as `step.metric`.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    /// When.
+    pub registered_at: UtcTime,
+}
+
+/// `models/<name>/aliases/<alias>.json`: moved by compare-and-swap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelAlias {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The version it names.
+    pub version: u64,
+    /// When it came to name it.
+    pub moved_at: UtcTime,
+}
+
+/// `cache/<key>.json`: the result that a cache key stands for, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CacheEntry {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The pipeline of the run that made it.
+    pub pipeline: PipelineName,
+    /// The run that made it.
+    pub run: RunId,
+    /// The step that made it.
+    pub step: StepName,
+    /// What it left.
+    pub outputs: BTreeMap<FieldName, Artifact>,
+    /// The numbers in its metrics file.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    /// The checks of a gate, all of which held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
+    /// The model version that was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelVersionRef>,
+    /// When it was made.
+    pub made_at: UtcTime,
+}
+
+/// `runs/<pipeline>/<run>/result.json`: created once, when the run ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunResult {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub status: RunStatus,
+    /// How each step ended.
+    pub steps: BTreeMap<StepName, CommitStatus>,
+    /// When.
+    pub ended_at: UtcTime,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RunStatus {
+    /// Every step succeeded, came from the cache, or was skipped by its condition.
+    Succeeded,
+    /// A gate refused.
+    Rejected,
+    /// A step failed.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The status as documents write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// `runs/<pipeline>/<run>/cancel.json`: created once, when somebody asks for the run to stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelRequest {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// Who asked, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    pub requested_at: UtcTime,
+}

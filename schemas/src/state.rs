@@ -1,0 +1,204 @@
+//! The state of an environment, its lock, its live pointers and its history.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::name::EnvironmentName;
+use crate::name::PipelineName;
+use crate::name::ProjectName;
+use crate::plan::Operation;
+use crate::run::SourceVersion;
+use crate::time::UtcTime;
+
+/// The version of the state documents that this code writes.
+pub const STATE_SCHEMA: u32 = 1;
+
+/// `state/<env>.json`: what was applied to an environment. Written only by compare-and-swap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct State {
+    /// See [`STATE_SCHEMA`].
+    pub schema: u32,
+    /// A random text from the first apply: two states with different lineages have nothing to do with each other.
+    pub lineage: String,
+    /// Grows by one with every write.
+    pub serial: u64,
+    /// The project.
+    pub project: ProjectName,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// What the last finished apply was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
+    /// The pipelines that are deployed.
+    #[serde(default)]
+    pub pipelines: BTreeMap<PipelineName, DeployedPipeline>,
+    /// The resources that exist, by address.
+    #[serde(default)]
+    pub resources: BTreeMap<ResourceAddress, ResourceRecord>,
+    /// The apply that is under way, or was when its process died.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Journal>,
+}
+
+/// What an apply was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    /// The commit, as far as there is one.
+    #[serde(flatten)]
+    pub source: SourceVersion,
+    /// When it finished.
+    pub at: UtcTime,
+    /// Who applied, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// A deployed pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeployedPipeline {
+    /// The live revision.
+    pub live: Digest,
+    /// Revisions that are kept for rollback, newest first; the live one is not among them.
+    #[serde(default)]
+    pub retired: Vec<Digest>,
+}
+
+/// Where a resource stands: its kind and the digest it is made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct ResourceAddress {
+    /// What kind of thing it is.
+    pub kind: ResourceKind,
+    /// What it is made from. A resource is never updated: another digest is another resource.
+    pub digest: Digest,
+}
+
+/// The kinds of resources. Closed, so that the compiler names every place that a new kind must be treated in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceKind {
+    /// The code of steps: a zip in the object store.
+    Package,
+    /// A Python environment: a virtual environment on this machine.
+    Python,
+}
+
+impl ResourceKind {
+    /// The kind as addresses write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::Python => "python",
+        }
+    }
+}
+
+impl std::fmt::Display for ResourceAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.digest.hex())
+    }
+}
+
+impl From<ResourceAddress> for String {
+    fn from(address: ResourceAddress) -> String {
+        address.to_string()
+    }
+}
+
+impl TryFrom<String> for ResourceAddress {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let fail = || format!("`{text}` is no resource address");
+        let (kind, digest) = text.split_once('/').ok_or_else(fail)?;
+        let kind = match kind {
+            "package" => ResourceKind::Package,
+            "python" => ResourceKind::Python,
+            _ => return Err(fail()),
+        };
+        Ok(Self { kind, digest: digest.parse().map_err(|_| fail())? })
+    }
+}
+
+/// A resource that exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResourceRecord {
+    /// When it was made.
+    pub created_at: UtcTime,
+}
+
+/// The intent of an apply, written before its first effect. A killed apply is finished or given up by the next one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Journal {
+    /// A random text that names this apply.
+    pub apply: String,
+    /// The digest of the plan it carries out.
+    pub plan: Digest,
+    /// When it started.
+    pub started_at: UtcTime,
+    /// What it set out to do and has not yet recorded as done.
+    pub open: Vec<Operation>,
+}
+
+/// `live/<pipeline>.json`: the one mutable object per pipeline. Moved by compare-and-swap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LivePointer {
+    /// See [`STATE_SCHEMA`].
+    pub schema: u32,
+    /// The live revision.
+    pub revision: Digest,
+    /// When it came to be live.
+    pub moved_at: UtcTime,
+}
+
+/// `state/<env>.lock.json`: a lease. It spares wasted work; safety rests on the compare-and-swap of the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lock {
+    /// See [`STATE_SCHEMA`].
+    pub schema: u32,
+    /// A random text that names this holder; none when the lock is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<LockHolder>,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LockHolder {
+    /// A random text that names this holder.
+    pub id: String,
+    /// The user, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The machine.
+    pub host: String,
+    /// The process on that machine.
+    pub pid: u32,
+    /// What it does: `apply`, `rollback`, `destroy`.
+    pub command: String,
+    /// The commit it works from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Since when.
+    pub since: UtcTime,
+    /// Until when, unless the holder renews it.
+    pub until: UtcTime,
+}
+
+/// `state/<env>/history/<serial>.json`: one line of what happened to an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryEntry {
+    /// See [`STATE_SCHEMA`].
+    pub schema: u32,
+    /// The serial of the state that it led to.
+    pub serial: u64,
+    /// What was done: `apply`, `rollback`, `destroy`.
+    pub command: String,
+    /// What it was made from.
+    pub applied: Applied,
+    /// Per pipeline, what became live; none when the pipeline was removed.
+    pub pipelines: BTreeMap<PipelineName, Option<Digest>>,
+}
