@@ -2,4 +2,10 @@
 //!
 //! A sans-I/O protocol core decides; one runner over narrow ports carries out; adapters connect the ports to a platform.
 
+pub mod conformance;
 pub mod executor;
+pub mod local;
+pub mod ports;
+pub mod protocol;
+pub mod runner;
+pub mod simulated;
