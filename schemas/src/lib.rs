@@ -4,8 +4,10 @@
 //! random number or looks at the environment; whoever needs these passes them in.
 
 pub mod cache_key;
+pub mod definition;
 pub mod digest;
 pub mod files;
+pub mod finding;
 pub mod graph;
 pub mod keys;
 pub mod message;

@@ -1,0 +1,3 @@
+//! The definition: `liminal.yml`, from bytes to releases.
+
+pub mod model;
