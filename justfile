@@ -1,0 +1,37 @@
+# Recipes for people; CI runs `.ci/run`.
+
+# The main job: build, then train on the breast-cancer data.
+main: 
+    cargo run --release -- -C examples/breast-cancer run train
+
+# Everything that CI checks.
+ci: fmt-check lint deny test
+
+# The tests, as the README gives them.
+test:
+    cargo test --workspace --features failpoints
+
+fmt:
+    cargo fmt --all
+
+fmt-check:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets --features failpoints -- -D warnings
+
+# Licences, duplicate and forbidden crates, and sources. Advisories need the network: `cargo deny check advisories`.
+deny:
+    cargo deny check licenses bans sources
+
+# Timings against floors measured in the same run: a table in docs/benchmarks.md and JSON beside it.
+bench *ARGS:
+    cargo bench --bench liminal -- {{ARGS}}
+
+# Writes the JSON Schemas again after a change of the document types.
+schemas:
+    LIMINAL_UPDATE_SCHEMAS=1 cargo test -p liminal-schemas json_schema
+
+# Accepts changed snapshots after looking at each.
+snapshots:
+    cargo insta review
