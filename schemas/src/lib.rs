@@ -4,6 +4,7 @@
 //! random number or looks at the environment; whoever needs these passes them in.
 
 pub mod cache_key;
+pub mod compare;
 pub mod definition;
 pub mod digest;
 pub mod files;
