@@ -1,0 +1,12 @@
+//! Documents as people read them: data in, text out. Nothing here prints, reads a clock or knows a terminal but for
+//! what its [`style::Style`] says.
+
+pub(crate) mod findings;
+pub(crate) mod plan_text;
+pub(crate) mod run_summary;
+pub(crate) mod style;
+pub(crate) mod table;
+pub(crate) mod units;
+
+#[cfg(test)]
+mod samples;
