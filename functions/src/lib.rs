@@ -2,10 +2,13 @@
 //!
 //! A sans-I/O protocol core decides; one runner over narrow ports carries out; adapters connect the ports to a platform.
 
+pub mod attempt;
 pub mod conformance;
+pub mod documents;
 pub mod executor;
 pub mod local;
 pub mod ports;
 pub mod protocol;
+pub mod python;
 pub mod runner;
 pub mod simulated;

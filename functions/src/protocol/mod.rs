@@ -1,1 +1,9 @@
-//! To come.
+//! The run protocol as pure decisions: records in, what to do out. No I/O, no clock, no randomness.
+//!
+//! The runner reads records, asks here, and carries out the answer. Every answer depends on records that are written
+//! once and never change, so any number of runners that ask at any time agree, and asking again after a crash is harmless.
+
+pub mod advance;
+pub mod attempt;
+pub mod caching;
+pub mod commit;

@@ -1,1 +1,232 @@
-//! To come.
+//! The runner: reads records, asks the protocol, carries out the answer. The same on every platform.
+//!
+//! All that it writes is create-only or compare-and-swap, and all that it sends may be sent twice. A crash at any point
+//! leaves the message that was being handled in the queue, and handling it again changes nothing that is settled.
+
+mod attempt;
+mod caching;
+mod context;
+mod error;
+mod event;
+mod gate;
+mod prepare;
+mod register;
+mod settle;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use liminal_schemas::keys;
+use liminal_schemas::message::StepMessage;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::name::StepName;
+use liminal_schemas::release::RELEASE_SCHEMA;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::RUN_SCHEMA;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::RunResult;
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use self::context::RunContext;
+pub use self::error::RunnerError;
+pub use self::event::Events;
+pub use self::event::RunEvent;
+use crate::documents;
+use crate::executor::Stop;
+use crate::ports::ObjectStore;
+use crate::ports::Platform;
+use crate::ports::Put;
+use crate::protocol::advance::Next;
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// All that it asked for is done: it is to be deleted.
+    Done,
+    /// It is to be received again after a while.
+    PutBack(Duration),
+}
+
+/// Carries runs forward.
+pub struct Runner<P: Platform> {
+    platform: P,
+    events: Events,
+    runs: Mutex<BTreeMap<(PipelineName, RunId), Arc<RunContext>>>,
+}
+
+impl<P: Platform> Runner<P> {
+    /// A runner on a platform.
+    pub fn new(platform: P, events: Events) -> Self {
+        Self { platform, events, runs: Mutex::default() }
+    }
+
+    /// What the runner works with.
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// Starts a run: writes its record and sends its first messages. Starting the same run again changes nothing.
+    ///
+    /// # Errors
+    /// When another run of that id is there, its release is not in the store, or a port fails.
+    pub async fn start(&self, record: RunRecord) -> Result<(), RunnerError> {
+        let key = keys::run(&record.pipeline, &record.run);
+        let bytes = documents::encode(&key, &record)?;
+        match self.platform.store().put_if_absent(&key, &bytes).await? {
+            Put::Created(_) => {}
+            Put::Exists => {
+                let there: Option<documents::Versioned<RunRecord>> =
+                    documents::read(self.platform.store(), &key, RUN_SCHEMA).await?;
+                if there.is_none_or(|there| there.document != record) {
+                    return Err(RunnerError::RunExists { pipeline: record.pipeline, run: record.run });
+                }
+            }
+        }
+        let (pipeline, run) = (record.pipeline.clone(), record.run.clone());
+        self.sweep(&pipeline, &run).await
+    }
+
+    /// Looks at every step of a run and does what is to be done: after a crash, this stands in for lost messages.
+    ///
+    /// # Errors
+    /// When the run is not there, or a port fails.
+    pub async fn sweep(&self, pipeline: &PipelineName, run: &RunId) -> Result<(), RunnerError> {
+        let context = self.context(pipeline, run).await?;
+        self.settle_frontier(&context).await
+    }
+
+    /// How a run ended, if it did.
+    ///
+    /// # Errors
+    /// When the record can not be read.
+    pub async fn result(&self, pipeline: &PipelineName, run: &RunId) -> Result<Option<RunResult>, RunnerError> {
+        let context = self.known(pipeline, run);
+        if let Some(result) = context.as_ref().and_then(|context| context.result()) {
+            return Ok(Some(result));
+        }
+        let key = keys::result(pipeline, run);
+        let result: Option<documents::Versioned<RunResult>> =
+            documents::read(self.platform.store(), &key, RUN_SCHEMA).await?;
+        let result = result.map(|result| result.document);
+        if let (Some(context), Some(result)) = (context, &result) {
+            context.remember_result(result.clone());
+        }
+        Ok(result)
+    }
+
+    /// How many of the run's slots a step takes; 1 when that is not known yet.
+    pub fn slots(&self, message: &StepMessage) -> u32 {
+        let context = self.known(&message.pipeline, &message.run);
+        context.and_then(|context| context.spec(&message.step).map(|spec| spec.resources.cpu)).unwrap_or(1)
+    }
+
+    /// Does what a message asks for. `stop` reaches the attempt that it may start.
+    ///
+    /// # Errors
+    /// When a port fails, or a record that ends a step or starts a run makes no sense. The message is then to be left.
+    pub async fn handle(&self, body: &str, stop: watch::Receiver<Stop>) -> Result<Handled, RunnerError> {
+        let message = match StepMessage::parse(body) {
+            Ok(message) => message,
+            Err(error) => return self.handle_poison(body, &error.to_string()).await,
+        };
+        let context = match self.context(&message.pipeline, &message.run).await {
+            Ok(context) => context,
+            Err(RunnerError::NoRun { pipeline, run }) => {
+                self.warn(None, format!("a message for run {run} of {pipeline}, which does not exist, was dropped"));
+                return Ok(Handled::Done);
+            }
+            Err(error) => return Err(error),
+        };
+        let step = message.step;
+        let Some(spec) = context.spec(&step) else {
+            self.warn(None, format!("a message for step {step}, which the release does not have, was dropped"));
+            return Ok(Handled::Done);
+        };
+        if self.commit_of(&context, &step).await?.is_some() {
+            self.settle_onwards(&context, vec![step]).await?;
+            return Ok(Handled::Done);
+        }
+        self.load_parents(&context, &step).await?;
+        match context.next(&step, spec) {
+            Next::Settled => {}
+            // The last parent to be settled sends another message.
+            Next::Wait(_) => return Ok(Handled::Done),
+            Next::Skip(reason) => self.skip(&context, &step, reason).await?,
+            Next::Start => {
+                let handled = self.start_step(&context, &step, spec, stop).await?;
+                if handled != Handled::Done || context.commit(&step).is_none() {
+                    return Ok(handled);
+                }
+            }
+        }
+        self.settle_onwards(&context, vec![step]).await?;
+        Ok(Handled::Done)
+    }
+
+    /// A message that makes no sense fails the step that it names, if it names one, so that the run ends.
+    async fn handle_poison(&self, body: &str, problem: &str) -> Result<Handled, RunnerError> {
+        #[derive(Deserialize)]
+        struct Named {
+            pipeline: PipelineName,
+            run: RunId,
+            step: StepName,
+        }
+        let named: Option<Named> = serde_json::from_str(body).ok();
+        let Some(Named { pipeline, run, step }) = named else {
+            self.warn(None, format!("a message was dropped: {problem}"));
+            return Ok(Handled::Done);
+        };
+        let context = match self.context(&pipeline, &run).await {
+            Ok(context) if context.spec(&step).is_some() => context,
+            Ok(_) | Err(RunnerError::NoRun { .. }) => {
+                self.warn(None, format!("a message was dropped: {problem}"));
+                return Ok(Handled::Done);
+            }
+            Err(error) => return Err(error),
+        };
+        if self.commit_of(&context, &step).await?.is_none() {
+            self.fail_poisoned(&context, &step, problem.to_owned()).await?;
+        }
+        self.settle_onwards(&context, vec![step]).await?;
+        Ok(Handled::Done)
+    }
+
+    fn known(&self, pipeline: &PipelineName, run: &RunId) -> Option<Arc<RunContext>> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(&(pipeline.clone(), run.clone())).cloned()
+    }
+
+    /// The run, read once.
+    pub(crate) async fn context(&self, pipeline: &PipelineName, run: &RunId) -> Result<Arc<RunContext>, RunnerError> {
+        if let Some(context) = self.known(pipeline, run) {
+            return Ok(context);
+        }
+        let store = self.platform.store();
+        let record: Option<documents::Versioned<RunRecord>> =
+            documents::read(store, &keys::run(pipeline, run), RUN_SCHEMA).await?;
+        let Some(record) = record.map(|record| record.document) else {
+            return Err(RunnerError::NoRun { pipeline: pipeline.clone(), run: run.clone() });
+        };
+        let revision = record.revision;
+        let release: Option<documents::Versioned<Release>> =
+            documents::read(store, &keys::release(pipeline, &revision), RELEASE_SCHEMA).await?;
+        let Some(release) = release.map(|release| release.document) else {
+            return Err(RunnerError::NoRelease { run: run.clone(), revision });
+        };
+        if release.revision() != revision {
+            return Err(RunnerError::AlteredRelease { revision });
+        }
+        let context = Arc::new(RunContext::new(record, release)?);
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(runs.entry((pipeline.clone(), run.clone())).or_insert(context)))
+    }
+
+    pub(crate) fn warn(&self, step: Option<&StepName>, message: String) {
+        self.events.send(RunEvent::Warning { step: step.cloned(), message });
+    }
+}

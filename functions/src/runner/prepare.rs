@@ -1,0 +1,193 @@
+//! Before a step starts: its condition, its inputs, its cache key, and whether it needs a process at all.
+
+use std::collections::BTreeMap;
+
+use liminal_schemas::cache_key::CacheKeyParts;
+use liminal_schemas::cache_key::KeyContext;
+use liminal_schemas::digest::Digest;
+use liminal_schemas::name::FieldName;
+use liminal_schemas::name::StepName;
+use liminal_schemas::run::Artifact;
+use liminal_schemas::run::Commit;
+use liminal_schemas::run::CommitStatus;
+use liminal_schemas::run::Failure;
+use liminal_schemas::run::SkipReason;
+use liminal_schemas::step::Action;
+use liminal_schemas::step::FailureClass;
+use liminal_schemas::step::InputSource;
+use liminal_schemas::step::StepSpec;
+use liminal_schemas::time::UtcTime;
+
+use super::Runner;
+use super::context::RunContext;
+use super::error::RunnerError;
+use crate::ports::Clock;
+use crate::ports::Conditions;
+use crate::ports::Platform;
+use crate::protocol::attempt::failure;
+use crate::protocol::caching::CacheUse;
+use crate::protocol::caching::cache_use;
+
+/// What a step is given.
+pub(super) struct Prepared {
+    pub(super) inputs: BTreeMap<FieldName, Artifact>,
+    pub(super) cache_key: Option<Digest>,
+}
+
+impl Prepared {
+    pub(super) fn input_digests(&self) -> BTreeMap<FieldName, Digest> {
+        self.inputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest)).collect()
+    }
+}
+
+impl<P: Platform> Runner<P> {
+    /// Settles a step that is ready and needs no process: its condition is false, its result is in the cache, or it is a
+    /// gate or a registration. None when it is settled; otherwise what its process is to be given.
+    pub(super) async fn settle_inline(
+        &self,
+        context: &RunContext,
+        step: &StepName,
+        spec: &StepSpec,
+    ) -> Result<Option<Prepared>, RunnerError> {
+        let since = self.platform.clock().now();
+        if let Some(condition) = &spec.when {
+            match self.platform.conditions().evaluate(condition, &self.scope(context, spec)) {
+                Ok(evaluation) if evaluation.value => {}
+                Ok(_) => {
+                    self.skip(context, step, SkipReason::Condition).await?;
+                    return Ok(None);
+                }
+                Err(problem) => {
+                    let message = format!("its condition `{condition}` has no value: {problem}");
+                    self.fail(context, step, since, failure(FailureClass::User, message)).await?;
+                    return Ok(None);
+                }
+            }
+        }
+        let inputs = match gather_inputs(context, step, spec) {
+            Ok(inputs) => inputs,
+            Err(failure) => {
+                self.fail(context, step, since, failure).await?;
+                return Ok(None);
+            }
+        };
+        let usage = cache_use(step, spec, &context.record.cache);
+        let mut prepared = Prepared { inputs, cache_key: None };
+        if usage != CacheUse::None {
+            prepared.cache_key = Some(cache_key(context, spec, &prepared.inputs));
+        }
+        if usage == CacheUse::ReadAndWrite
+            && let Some(key) = prepared.cache_key
+            && let Some(entry) = self.usable_entry(step, spec, &key).await?
+        {
+            if let (Action::Register { aliases, .. }, Some(model)) = (&spec.action, &entry.model) {
+                self.move_aliases(model, aliases).await?;
+            }
+            let mut commit = self.blank(context, step, CommitStatus::Cached, since);
+            self.give(&mut commit, &prepared);
+            commit.outputs = entry.outputs;
+            commit.metrics = entry.metrics;
+            commit.checks = entry.checks;
+            commit.model = entry.model;
+            commit.cached_from = Some(entry.run);
+            self.settle(context, commit).await?;
+            return Ok(None);
+        }
+        let commit = match &spec.action {
+            Action::Run { .. } | Action::Call { .. } => return Ok(Some(prepared)),
+            Action::Gate { checks } => {
+                let mut commit = self.blank(context, step, CommitStatus::Succeeded, since);
+                self.check_gate(context, spec, checks, &mut commit);
+                commit
+            }
+            Action::Register { model, aliases } => {
+                let mut commit = self.blank(context, step, CommitStatus::Succeeded, since);
+                match self.register(context, step, model, &prepared.inputs).await? {
+                    Ok(version) => {
+                        self.move_aliases(&version, aliases).await?;
+                        commit.model = Some(version);
+                    }
+                    Err(failure) => {
+                        commit.status = CommitStatus::Failed;
+                        commit.failure = Some(failure);
+                    }
+                }
+                commit
+            }
+        };
+        let mut commit = commit;
+        self.give(&mut commit, &prepared);
+        commit.ended_at = self.platform.clock().now();
+        self.settle_and_cache(context, commit).await?;
+        Ok(None)
+    }
+
+    fn give(&self, commit: &mut Commit, prepared: &Prepared) {
+        commit.inputs = prepared.input_digests();
+        commit.cache_key = prepared.cache_key;
+    }
+
+    async fn fail(
+        &self,
+        context: &RunContext,
+        step: &StepName,
+        since: UtcTime,
+        failure: Failure,
+    ) -> Result<(), RunnerError> {
+        let mut commit = self.blank(context, step, CommitStatus::Failed, since);
+        commit.failure = Some(failure);
+        self.settle(context, commit).await?;
+        Ok(())
+    }
+}
+
+/// Finds the content of the inputs that are outputs of other steps, or models.
+fn gather_inputs(
+    context: &RunContext,
+    step: &StepName,
+    spec: &StepSpec,
+) -> Result<BTreeMap<FieldName, Artifact>, Failure> {
+    let mut inputs = BTreeMap::new();
+    for (name, source) in &spec.inputs {
+        let artifact = match source {
+            InputSource::Param { .. } | InputSource::File { .. } => continue,
+            InputSource::Output { step: maker, output } => {
+                context.commit(maker).and_then(|commit| commit.outputs.get(output).cloned())
+            }
+            InputSource::Model { .. } => {
+                context.record.models.get(&format!("{step}.{name}")).map(|pinned| pinned.artifact.clone())
+            }
+        };
+        let Some(artifact) = artifact else {
+            let message = format!("its input {name} is {source}, of which the run holds no content");
+            return Err(failure(FailureClass::Poison, message));
+        };
+        inputs.insert(name.clone(), artifact);
+    }
+    Ok(inputs)
+}
+
+/// The key under which other runs find the result of this step.
+fn cache_key(context: &RunContext, spec: &StepSpec, inputs: &BTreeMap<FieldName, Artifact>) -> Digest {
+    // What `when:` reads decides whether the step runs, not what it makes.
+    let reads_metrics = match spec.action {
+        Action::Gate { .. } => true,
+        Action::Run { .. } | Action::Call { .. } | Action::Register { .. } => false,
+    };
+    let metrics = spec.reads_metrics.iter().filter(|_| reads_metrics).filter_map(|step| {
+        let commit = context.commit(step)?;
+        Some((step.clone(), Digest::of_document(&commit.metrics)))
+    });
+    let used = spec.params_used();
+    let params = context.params.iter().filter(|(name, _)| used.contains(name));
+    let parts = CacheKeyParts::new(
+        spec,
+        KeyContext {
+            params: params.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            inputs: inputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest)).collect(),
+            metrics: metrics.collect(),
+            secrets: Some(&context.secrets),
+        },
+    );
+    parts.key()
+}
