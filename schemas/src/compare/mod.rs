@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::cache_key::CacheKeyParts;
+use crate::digest::Digest;
 use crate::plan::RerunReason;
 use crate::release::PackageSpec;
 use crate::release::SecretRef;
@@ -69,8 +70,8 @@ pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference>
     found.maps("outputs.", outputs, &new.outputs, shown_output);
     found.maps("params.", params, &new.params, ToString::to_string);
     found.maps("inputs.", bindings, &new.bindings, shown_binding);
-    found.maps("inputs.", inputs, &new.inputs, |digest| digest.short());
-    found.maps("metrics.", metrics, &new.metrics, |digest| digest.short());
+    found.maps("inputs.", inputs, &new.inputs, Digest::short);
+    found.maps("metrics.", metrics, &new.metrics, Digest::short);
     found.maps("secrets.", secrets, &new.secrets, |SecretRef::Env(name)| format!("env:{name}"));
     found.0
 }

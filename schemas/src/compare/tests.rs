@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::digest::Digest;
 use crate::name::FieldName;
 use crate::release::PACKER_VERSION;
 use crate::release::PackageFile;
