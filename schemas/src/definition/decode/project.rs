@@ -1,0 +1,217 @@
+//! The top level: the project and its environments.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::fields::Fields;
+use super::fields::shorten;
+use super::keys;
+use crate::definition::model::Definition;
+use crate::definition::model::PipelineDefinition;
+use crate::definition::model::PythonSettings;
+use crate::definition::model::SpannedMap;
+use crate::definition::model::StepSettings;
+use crate::definition::yaml::Key;
+use crate::definition::yaml::Kind;
+use crate::definition::yaml::Node;
+use crate::finding::Code;
+use crate::finding::Finding;
+use crate::finding::Spanned;
+use crate::name::EnvironmentName;
+use crate::name::FieldName;
+use crate::name::PipelineName;
+use crate::name::ProjectName;
+use crate::release::ParamSpec;
+use crate::release::SecretRef;
+use crate::suggestion::closest;
+use crate::template::Template;
+
+/// How many retired releases are kept when nothing says how many.
+const DEFAULT_KEEP: usize = 2;
+
+/// The most retired releases that are kept.
+const MAX_KEEP: u32 = 100;
+
+/// The environments of a project, each with what it lays over the project.
+#[derive(Debug)]
+pub(in crate::definition) struct Environments {
+    /// What each lays over the project; nothing for one that only has a platform.
+    pub(in crate::definition) overlays: BTreeMap<EnvironmentName, Option<Node>>,
+}
+
+/// Takes `environments:` out of a project. `local` is always among them.
+pub(in crate::definition) fn environments(root: &mut Node, cx: &mut Context) -> Environments {
+    let mut overlays = BTreeMap::new();
+    if let Some(node) = take(root, "environments") {
+        let name = |text: &str| EnvironmentName::new(text);
+        let decoded = cx.named(node, "the environments", name, |cx, key, node| cx.environment(key, node));
+        overlays.extend(decoded.into_iter().map(|(name, entry)| (name, entry.value)));
+    }
+    if let Ok(local) = EnvironmentName::new("local") {
+        overlays.entry(local).or_insert(None);
+    }
+    Environments { overlays }
+}
+
+/// Checks an overlay that is not chosen: keys and types, but not whether anything is missing.
+pub(in crate::definition) fn overlay_shape(overlay: Node, root: &Node, cx: &mut Context) {
+    let place = overlay.span.clone();
+    let above = params_of(root.get("params"));
+    if let Some(mut fields) = Fields::open(overlay, &place, &keys::ENVIRONMENT, cx) {
+        cx.shared(&mut fields, &above);
+        fields.finish(cx);
+    }
+}
+
+/// Decodes a project over which an environment is laid already. The environment is for the caller to fill in.
+pub(in crate::definition) fn project(
+    root: Node,
+    environment: EnvironmentName,
+    environments: &Environments,
+    cx: &mut Context,
+) -> Option<Definition> {
+    let place = root.span.clone();
+    let liminal = root.get("project").is_none() && looks_like_apache_liminal(&root);
+    let mut fields = Fields::open(root, &place, &keys::PROJECT, cx)?;
+    let before = cx.findings.len();
+    let project = fields.require("project", cx).and_then(|(_, node)| cx.name(node, "the project", ProjectName::new));
+    if liminal && let Some(finding) = cx.findings.get_mut(before) {
+        finding.hints.push("this looks like an Apache Liminal definition: see docs/migrating.md".to_owned());
+    }
+    let description = fields.take("description").and_then(|(_, node)| cx.text(node, "the description"));
+    // These have done their work when the files were put together: what is left is to say when they could not.
+    if let Some((_, node)) = fields.take("extends") {
+        cx.text(node, "the parent definition");
+    }
+    if let Some((_, node)) = fields.take("include") {
+        cx.texts(node, "`include`");
+    }
+    let shared = cx.shared(&mut fields, &BTreeMap::new());
+    fields.finish(cx);
+    if shared.pipelines.is_empty() && cx.findings.is_empty() {
+        let finding = Finding::error(Code::MissingKey, &place, "the project has no pipelines");
+        cx.push(finding.hint("give it one under `pipelines:`, or name files that have some under `include:`"));
+    }
+    Some(Definition {
+        project: project?,
+        owner: shared.owner,
+        description: description.map(|text| text.value),
+        environment,
+        environments: environments.overlays.keys().cloned().collect(),
+        keep: shared.keep.map_or(DEFAULT_KEEP, |keep| keep as usize),
+        python: shared.python,
+        params: shared.params,
+        secrets: shared.secrets,
+        env: shared.env,
+        defaults: shared.defaults,
+        pipelines: shared.pipelines,
+    })
+}
+
+/// Takes the pipelines out of an included file, which may hold nothing else.
+pub(in crate::definition) fn included(node: Node) -> (Vec<(Key, Node)>, Vec<Finding>) {
+    let mut cx = Context::default();
+    let place = node.span.clone();
+    let mut pipelines = Vec::new();
+    if let Some(mut fields) = Fields::open(node, &place, &keys::INCLUDED, &mut cx) {
+        if let Some((_, node)) = fields.require("pipelines", &mut cx) {
+            pipelines = cx.map(node, "the pipelines").unwrap_or_default();
+        }
+        fields.finish(&mut cx);
+    }
+    (pipelines, cx.findings)
+}
+
+/// What a project says and an environment may say otherwise.
+struct Shared {
+    owner: Option<String>,
+    keep: Option<u32>,
+    python: PythonSettings,
+    params: SpannedMap<FieldName, ParamSpec>,
+    secrets: SpannedMap<FieldName, SecretRef>,
+    env: SpannedMap<String, Spanned<Template>>,
+    defaults: StepSettings,
+    pipelines: SpannedMap<PipelineName, PipelineDefinition>,
+}
+
+impl Context {
+    fn shared(&mut self, fields: &mut Fields, above: &BTreeMap<String, Node>) -> Shared {
+        let params = fields.take("params").map(|(_, node)| node);
+        let mut all = above.clone();
+        all.extend(params_of(params.as_ref()));
+        Shared {
+            owner: fields.take("owner").and_then(|(_, node)| self.text(node, "the owner")).map(|text| text.value),
+            keep: fields
+                .take("keep")
+                .and_then(|(_, node)| self.whole(&node, "the number of retired releases kept", 0..=MAX_KEEP)),
+            python: fields.take("python").map(|(key, node)| self.python(node, &key.span)).unwrap_or_default(),
+            params: params.map(|node| self.params(node, above)).unwrap_or_default(),
+            secrets: fields.take("secrets").map(|(_, node)| self.secrets(node)).unwrap_or_default(),
+            env: fields.take("env").map(|(_, node)| self.env(node)).unwrap_or_default(),
+            defaults: fields.take("defaults").map(|(key, node)| self.defaults(node, &key.span)).unwrap_or_default(),
+            pipelines: fields.take("pipelines").map(|(_, node)| self.pipelines(node, &all)).unwrap_or_default(),
+        }
+    }
+
+    /// An environment: its platform is checked here, the rest is laid over the project.
+    fn environment(&mut self, key: &Key, mut node: Node) -> Option<Option<Node>> {
+        if let Some(platform) = take(&mut node, "platform") {
+            self.platform(platform);
+        }
+        match &node.kind {
+            Kind::Map(entries) if !entries.is_empty() => {
+                let misplaced = |key: &Key| !keys::ENVIRONMENT.keys.contains(&key.text.as_str());
+                let Kind::Map(entries) = node.kind else { return None };
+                let (unknown, known): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| misplaced(key));
+                // What does not belong into an environment is reported here, and goes no further.
+                let rest = Node { span: node.span.clone(), kind: Kind::Map(unknown) };
+                if let Some(fields) = Fields::open(rest, &key.span, &keys::ENVIRONMENT, self) {
+                    fields.finish(self);
+                }
+                Some(Some(Node { span: key.span.clone(), kind: Kind::Map(known) }))
+            }
+            Kind::Map(_) | Kind::Null => Some(None),
+            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text { .. } | Kind::List(_) | Kind::Refused => {
+                self.map(node, keys::ENVIRONMENT.what);
+                Some(None)
+            }
+        }
+    }
+
+    fn platform(&mut self, node: Node) {
+        let Some(text) = self.text(node, "the platform") else { return };
+        match text.value.as_str() {
+            "local" => {}
+            "aws" => self.invalid(&text.span, "the aws platform is not part of this version", "use `platform: local`"),
+            other => {
+                let mut finding =
+                    Finding::error(Code::InvalidValue, &text.span, format!("`{}` is no platform", shorten(other)));
+                if closest(other, ["local"]).is_some() {
+                    finding = finding.label("did you mean `local`?");
+                }
+                self.push(finding.hint("the only platform of this version is `local`"));
+            }
+        }
+    }
+}
+
+/// The parameters of a map of them, as they are written.
+fn params_of(params: Option<&Node>) -> BTreeMap<String, Node> {
+    match params.map(|node| &node.kind) {
+        Some(Kind::Map(entries)) => entries.iter().map(|(key, node)| (key.text.clone(), node.clone())).collect(),
+        Some(_) | None => BTreeMap::new(),
+    }
+}
+
+/// Takes a key out of a map.
+fn take(node: &mut Node, key: &str) -> Option<Node> {
+    let Kind::Map(entries) = &mut node.kind else { return None };
+    let index = entries.iter().position(|(name, _)| name.text == key)?;
+    Some(entries.remove(index).1)
+}
+
+fn looks_like_apache_liminal(root: &Node) -> bool {
+    let telling = ["name", "pipeline", "services", "tasks", "images", "volumes", "task_defaults", "pipeline_defaults"];
+    let list = matches!(root.get("pipelines"), Some(Node { kind: Kind::List(_), .. }));
+    list || telling.iter().any(|key| root.get(key).is_some())
+}

@@ -1,0 +1,135 @@
+//! Steps.
+
+use super::Context;
+use super::fields::Fields;
+use super::fields::shorten;
+use super::keys;
+use crate::definition::model::ActionDefinition;
+use crate::definition::model::SpannedMap;
+use crate::definition::model::StepDefinition;
+use crate::definition::yaml::Key;
+use crate::definition::yaml::Node;
+use crate::finding::Code;
+use crate::finding::Finding;
+use crate::finding::Spanned;
+use crate::name::FieldName;
+use crate::name::NameError;
+use crate::name::RESERVED_STEP_NAMES;
+use crate::name::StepName;
+use crate::step::Phase;
+use crate::suggestion::closest;
+
+/// Where outputs are declared.
+const OUTPUT_FOLDER: &str = "the step's output folder";
+
+impl Context {
+    /// `steps:` and `finally:`.
+    pub(super) fn steps(&mut self, node: Node) -> SpannedMap<StepName, StepDefinition> {
+        let (what, limit) = ("the steps", super::MAX_STEPS);
+        if let crate::definition::yaml::Kind::Map(entries) = &node.kind
+            && entries.len() > limit
+        {
+            let message = format!("the pipeline has {} steps, more than {limit}", entries.len());
+            self.lose(Finding::error(Code::InvalidValue, &node.span, message));
+            return SpannedMap::new();
+        }
+        self.named(node, what, step_name, |cx, key, node| cx.step(key, node))
+    }
+
+    fn step(&mut self, key: &Key, node: Node) -> Option<StepDefinition> {
+        let mut fields = Fields::open(node, &key.span, &keys::STEP, self)?;
+        self.refuse_keys_of_processes(key, &mut fields);
+        let action = self.action(key, &mut fields);
+        let phase = fields.take("phase").and_then(|(_, node)| self.phase(node));
+        let description = fields.take("description").and_then(|(_, node)| self.text(node, "the description"));
+        let step = StepDefinition {
+            phase,
+            description: description.map(|text| text.value),
+            // A step without a way to execute is told of, and comes to nothing below.
+            action: ActionDefinition::Gate(Vec::new()),
+            code: fields.take("code").map(|(_, node)| self.code(node)).unwrap_or_default(),
+            inputs: fields
+                .take("inputs")
+                .map(|(_, node)| self.named(node, "the inputs", field_name, |cx, _, node| cx.text(node, "an input")))
+                .unwrap_or_default(),
+            outputs: fields.take("outputs").map(|(_, node)| self.outputs(node, "the outputs")).unwrap_or_default(),
+            metrics: fields
+                .take("metrics")
+                .and_then(|(_, node)| self.path(node, "the metrics file", OUTPUT_FOLDER))
+                .and_then(|path| self.file_path(path, "the metrics file")),
+            plots: fields.take("plots").map(|(_, node)| self.outputs(node, "the plots")).unwrap_or_default(),
+            after: fields
+                .take("after")
+                .map(|(_, node)| {
+                    self.list(node, "`after`", |cx, node| cx.name(node, "a step", |text| StepName::new(text)))
+                })
+                .unwrap_or_default(),
+            when: fields.take("when").and_then(|(_, node)| self.text(node, "a condition")),
+            settings: self.step_settings(&mut fields),
+            python: fields.take("python").map(|(key, node)| self.python(node, &key.span)).unwrap_or_default(),
+        };
+        fields.finish(self);
+        action.map(|action| StepDefinition { action, ..step })
+    }
+
+    /// Reports keys that mean nothing to a gate or a registration, which start no process.
+    fn refuse_keys_of_processes(&mut self, step: &Key, fields: &mut Fields) {
+        let [action] = &*fields.present(keys::ACTION_KEYS) else { return };
+        let hint = match action.text.as_str() {
+            "gate" => {
+                "a gate reads `metrics.<step>.<name>` and `params.<name>` in its expressions, and starts no process"
+            }
+            "register" => "a registration takes its model from `artifact:`, and starts no process",
+            _ => return,
+        };
+        for key in fields.present(keys::PROCESS_KEYS) {
+            fields.take(&key.text);
+            let message = format!("`{}` means nothing to step `{}`, which is a `{}`", key.text, step.text, action.text);
+            self.push(
+                Finding::error(Code::KeyNotApplicable, &key.span, message)
+                    .related(&action.span, "because of this")
+                    .hint(hint),
+            );
+        }
+    }
+
+    fn outputs(&mut self, node: Node, what: &str) -> SpannedMap<FieldName, Spanned<String>> {
+        self.named(node, what, field_name, |cx, _, node| cx.path(node, "the path of an output", OUTPUT_FOLDER))
+    }
+
+    /// A path that can not be that of a directory.
+    fn file_path(&mut self, path: Spanned<String>, what: &str) -> Option<Spanned<String>> {
+        if path.value.ends_with('/') {
+            let message = format!("{what} is a file, not a directory");
+            self.lose(Finding::error(Code::InvalidValue, &path.span, message).hint("leave out the `/` at the end"));
+            return None;
+        }
+        Some(path)
+    }
+
+    fn phase(&mut self, node: Node) -> Option<Phase> {
+        let text = self.text(node, "the phase")?;
+        let found = Phase::ALL.into_iter().find(|phase| phase.as_str() == text.value);
+        if found.is_none() {
+            let message = format!("`{}` is no phase", shorten(&text.value));
+            let mut finding = Finding::error(Code::InvalidValue, &text.span, message);
+            if let Some(similar) = closest(&text.value, Phase::ALL.map(Phase::as_str)) {
+                finding = finding.label(format!("did you mean `{similar}`?"));
+            }
+            self.push(finding.hint(format!("known phases: {}", Phase::ALL.map(Phase::as_str).join(", "))));
+        }
+        found
+    }
+}
+
+fn field_name(text: &str) -> Result<FieldName, NameError> {
+    FieldName::new(text)
+}
+
+fn step_name(text: &str) -> Result<StepName, NameError> {
+    if RESERVED_STEP_NAMES.contains(&text) {
+        let problem = "it has a meaning of its own in references";
+        return Err(NameError { what: StepName::WHAT, text: text.to_owned(), problem });
+    }
+    StepName::new(text)
+}

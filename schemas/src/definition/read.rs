@@ -1,0 +1,89 @@
+//! Reading a definition: files are put together, an environment is laid over them, and the whole is decoded.
+
+use super::decode;
+use super::decode::Context;
+use super::load::Loader;
+use super::merge;
+use super::model::Definition;
+use crate::files::ProjectFiles;
+use crate::finding::Code;
+use crate::finding::Finding;
+use crate::finding::Report;
+use crate::name::EnvironmentName;
+use crate::suggestion;
+
+/// The file that makes a folder a project.
+pub const ROOT_FILE: &str = "liminal.yml";
+
+/// The other name that [`ROOT_FILE`] may have.
+const OTHER_ROOT_FILE: &str = "liminal.yaml";
+
+/// The environment that always exists, and is meant when none is named.
+pub const DEFAULT_ENVIRONMENT: &str = "local";
+
+/// Reads the definition in a root file, [`ROOT_FILE`] as a rule, for an environment, [`DEFAULT_ENVIRONMENT`] if none.
+///
+/// The report has every problem that was found. There may be a definition all the same, so that more can be looked for:
+/// it has all steps, parameters and outputs that others may refer to. It is fit for use only when the report
+/// [has no errors](Report::has_errors).
+pub fn read(
+    files: &dyn ProjectFiles,
+    root: &str,
+    environment: Option<&EnvironmentName>,
+) -> (Option<Definition>, Report) {
+    let mut loader = Loader::new(files);
+    let definition = read_with(&mut loader, root, environment);
+    let mut report = loader.report;
+    report.sort();
+    (definition, report)
+}
+
+fn read_with(loader: &mut Loader<'_>, root: &str, environment: Option<&EnvironmentName>) -> Option<Definition> {
+    let root = root_file(loader.files, root);
+    let tree = loader.load_chain(root)?;
+    let mut tree = loader.include(tree);
+
+    let mut whole = Context::default();
+    let place = tree.get("environments").map(|node| node.span.clone());
+    let mut environments = decode::environments(&mut tree, &mut whole);
+    let chosen = match environment {
+        Some(name) => name.clone(),
+        None => EnvironmentName::new(DEFAULT_ENVIRONMENT).ok()?,
+    };
+    let known = environments.overlays.contains_key(&chosen);
+    if !known {
+        let names: Vec<&str> = environments.overlays.keys().map(EnvironmentName::as_str).collect();
+        let finding = Finding {
+            span: place,
+            ..Finding::error_without_place(Code::UnknownEnvironment, format!("there is no environment `{chosen}`"))
+        };
+        let finding = match suggestion::closest(chosen.as_str(), names.iter().copied()) {
+            Some(similar) => finding.hint(format!("did you mean `{similar}`?")),
+            None => finding,
+        };
+        loader.report.push(finding.hint(format!("known environments: {}", names.join(", "))));
+    }
+    let mut overlay = None;
+    for (name, other) in &mut environments.overlays {
+        if *name == chosen {
+            overlay = other.take();
+        } else if let Some(other) = other.take() {
+            let mut part = Context::part();
+            decode::overlay_shape(other, &tree, &mut part);
+            loader.report.findings.extend(part.findings);
+        }
+    }
+    if let Some(overlay) = overlay {
+        tree = merge::overlay(tree, overlay);
+    }
+    let definition = decode::project(tree, chosen, &environments, &mut whole);
+    let complete = whole.is_complete() && loader.complete;
+    loader.report.findings.extend(whole.findings);
+    definition.filter(|_| complete && known)
+}
+
+/// The root file, or its other name when only that is there.
+fn root_file<'a>(files: &dyn ProjectFiles, root: &'a str) -> &'a str {
+    let there = |path: &str| !matches!(files.file(path), Ok(None));
+    if root == ROOT_FILE && !there(root) && there(OTHER_ROOT_FILE) { OTHER_ROOT_FILE } else { root }
+}
