@@ -1,1 +1,401 @@
-//! To come.
+//! Drives a run to its end on this machine: takes its messages and handles as many at a time as there are slots.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use liminal_schemas::keys;
+use liminal_schemas::message::StepMessage;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::RunResult;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::clock::SystemClock;
+use super::lock::DriverInfo;
+use super::lock::DriverLock;
+use super::lock::LockError;
+use super::lock::driver_of;
+use super::platform::LocalEnvironment;
+use super::platform::LocalPlatform;
+use super::platform::queue_of;
+use super::queue::WatchedQueue;
+use crate::executor::Executor;
+use crate::executor::Stop;
+use crate::ports::Clock;
+use crate::ports::Conditions;
+use crate::ports::Delivery;
+use crate::ports::ObjectStore;
+use crate::ports::QueueError;
+use crate::ports::Receipt;
+use crate::ports::StoreError;
+use crate::runner::Events;
+use crate::runner::Handled;
+use crate::runner::Runner;
+use crate::runner::RunnerError;
+
+/// How long a message that is being handled is hidden. The run's lock already keeps other processes out, so this only
+/// has to be longer than any attempt may take.
+const VISIBILITY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often the driver looks for a request to cancel the run.
+const CANCEL_POLL: Duration = Duration::from_millis(200);
+
+/// Which run is driven.
+#[derive(Clone, Debug)]
+pub enum Drive {
+    /// A new one.
+    Start(Box<RunRecord>),
+    /// One that was started before.
+    Resume {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The run.
+        run: RunId,
+    },
+}
+
+/// How a run is driven.
+#[derive(Clone, Debug)]
+pub struct DriveOptions {
+    /// How many slots there are. A step takes as many as its `resources.cpu`, but never more than all.
+    pub jobs: u32,
+    /// Whether the driver is to stop, leaving the run for somebody to resume.
+    pub stop: watch::Receiver<Stop>,
+    /// Where progress goes.
+    pub events: Events,
+}
+
+/// How driving a run came out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Driven {
+    /// The run ended.
+    Finished(RunResult),
+    /// The driver was stopped. The run can be resumed.
+    Interrupted,
+}
+
+/// Why a run could not be driven to its end. It can be resumed once the cause is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// Another process drives it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The runner could not go on.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Handling a message ended in a panic.
+    #[error("a step could not be handled")]
+    Panicked(#[source] JoinError),
+    /// Nothing is under way and nothing is due, though the run has not ended.
+    #[error("run {0} does not go on: no step is under way and none is ready")]
+    Stuck(RunId),
+}
+
+/// Drives a run to its end, unless it is stopped before.
+///
+/// # Errors
+/// When another process drives the run, or something other than a step fails.
+pub async fn drive<S, Q, E, X>(
+    environment: &LocalEnvironment<S, Q>,
+    executor: Arc<E>,
+    conditions: Arc<X>,
+    drive: Drive,
+    options: DriveOptions,
+) -> Result<Driven, DriveError>
+where
+    S: ObjectStore,
+    Q: WatchedQueue,
+    E: Executor,
+    X: Conditions,
+{
+    let (pipeline, run) = match &drive {
+        Drive::Start(record) => (record.pipeline.clone(), record.run.clone()),
+        Drive::Resume { pipeline, run } => (pipeline.clone(), run.clone()),
+    };
+    let _lock = DriverLock::take(&environment.locks, &run, SystemClock.now())?;
+    let queue = queue_of(&run);
+    environment.queue.purge(&queue)?;
+    let platform = LocalPlatform::new(environment.clone(), executor, conditions);
+    let runner = Arc::new(Runner::new(platform, options.events));
+    match drive {
+        Drive::Start(record) => runner.start(*record).await?,
+        Drive::Resume { .. } => {
+            if let Some(result) = runner.result(&pipeline, &run).await? {
+                return Ok(Driven::Finished(result));
+            }
+            runner.sweep(&pipeline, &run).await?;
+        }
+    }
+    let (stop_attempts, _) = watch::channel(Stop::No);
+    let mut driver = Driver {
+        environment,
+        runner,
+        pipeline,
+        run,
+        queue,
+        slots: Slots::new(options.jobs),
+        tasks: JoinSet::new(),
+        waiting: None,
+        stop_attempts,
+        ending: None,
+    };
+    driver.drive(options.stop).await
+}
+
+/// Ends a run that nobody drives as cancelled.
+///
+/// # Errors
+/// When somebody drives it after all, or a port fails.
+pub async fn cancel_idle<S, Q, E, X>(
+    environment: &LocalEnvironment<S, Q>,
+    executor: Arc<E>,
+    conditions: Arc<X>,
+    pipeline: &PipelineName,
+    run: &RunId,
+) -> Result<Option<RunResult>, DriveError>
+where
+    S: ObjectStore,
+    Q: WatchedQueue,
+    E: Executor,
+    X: Conditions,
+{
+    let _lock = DriverLock::take(&environment.locks, run, SystemClock.now())?;
+    environment.queue.purge(&queue_of(run))?;
+    let platform = LocalPlatform::new(environment.clone(), executor, conditions);
+    let runner = Runner::new(platform, Events::silent());
+    runner.settle_cancelled(pipeline, run).await?;
+    Ok(runner.result(pipeline, run).await?)
+}
+
+/// Who drives a run at this moment, if anybody does.
+///
+/// # Errors
+/// When the lock can not be looked at.
+pub fn is_driven(locks: &Path, run: &RunId) -> Result<Option<DriverInfo>, LockError> {
+    driver_of(locks, run)
+}
+
+/// Why the driver takes no further messages.
+enum Ending {
+    Interrupted,
+    Cancelled,
+    Failed(DriveError),
+}
+
+struct Driver<'a, S: ObjectStore, Q: WatchedQueue, E: Executor, X: Conditions> {
+    environment: &'a LocalEnvironment<S, Q>,
+    runner: Arc<Runner<LocalPlatform<S, Q, E, X>>>,
+    pipeline: PipelineName,
+    run: RunId,
+    queue: String,
+    slots: Slots,
+    tasks: JoinSet<Task>,
+    /// A message that was received, but needs more slots than are free.
+    waiting: Option<(Delivery, u32)>,
+    stop_attempts: watch::Sender<Stop>,
+    ending: Option<Ending>,
+}
+
+/// A message that has been handled.
+struct Task {
+    receipt: Receipt,
+    slots: u32,
+    handled: Result<Handled, RunnerError>,
+}
+
+impl<S, Q, E, X> Driver<'_, S, Q, E, X>
+where
+    S: ObjectStore,
+    Q: WatchedQueue,
+    E: Executor,
+    X: Conditions,
+{
+    async fn drive(&mut self, mut stop: watch::Receiver<Stop>) -> Result<Driven, DriveError> {
+        let cancel_key = keys::cancel(&self.pipeline, &self.run);
+        let mut cancel_poll = tokio::time::interval(CANCEL_POLL);
+        let mut swept_idle = false;
+        loop {
+            self.follow(*stop.borrow_and_update());
+            if self.ending.is_none() {
+                if let Some(result) = self.runner.result(&self.pipeline, &self.run).await? {
+                    self.tasks.shutdown().await;
+                    self.environment.queue.purge(&self.queue)?;
+                    return Ok(Driven::Finished(result));
+                }
+                if let Err(error) = self.fill().await {
+                    self.end(Ending::Failed(error), Stop::Gracefully);
+                }
+            }
+            if self.tasks.is_empty() {
+                match self.ending.take() {
+                    Some(ending) => return self.finish(ending).await,
+                    None if self.waiting.is_some() => continue,
+                    None => {}
+                }
+            }
+            let due = self.environment.queue.next_due(&self.queue)?;
+            if due.is_none() && self.tasks.is_empty() {
+                // The last message is gone, and nothing came of it: whatever was lost is derived again, once.
+                if swept_idle {
+                    return Err(DriveError::Stuck(self.run.clone()));
+                }
+                swept_idle = true;
+                self.runner.sweep(&self.pipeline, &self.run).await?;
+                continue;
+            }
+            swept_idle = swept_idle && due.is_none();
+            let environment = self.environment;
+            let full = self.slots.are_taken() || self.waiting.is_some() || self.ending.is_some();
+            tokio::select! {
+                Some(joined) = self.tasks.join_next() => self.acknowledge(joined).await,
+                () = environment.queue.sent(), if !full => {}
+                () = until(due), if !full => {}
+                changed = stop.changed() => {
+                    if changed.is_err() {
+                        // Whoever could have asked to stop is gone.
+                        stop = watch::channel(Stop::No).1;
+                    }
+                }
+                _ = cancel_poll.tick(), if self.ending.is_none() => {
+                    if environment.store.exists(&cancel_key).await? {
+                        self.end(Ending::Cancelled, Stop::Gracefully);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what somebody outside asks for.
+    fn follow(&mut self, stop: Stop) {
+        match stop {
+            Stop::No => {}
+            Stop::Gracefully | Stop::Now => self.end(Ending::Interrupted, stop),
+        }
+    }
+
+    /// Takes no further messages, and stops the attempts that are under way. The first reason stays.
+    fn end(&mut self, ending: Ending, stop: Stop) {
+        self.ending.get_or_insert(ending);
+        self.stop_attempts.send_if_modified(|now| {
+            let harder = *now == Stop::No || stop == Stop::Now;
+            let changed = harder && *now != stop;
+            if changed {
+                *now = stop;
+            }
+            changed
+        });
+    }
+
+    async fn finish(&mut self, ending: Ending) -> Result<Driven, DriveError> {
+        match ending {
+            Ending::Interrupted => Ok(match self.runner.result(&self.pipeline, &self.run).await? {
+                Some(result) => Driven::Finished(result),
+                None => Driven::Interrupted,
+            }),
+            Ending::Cancelled => {
+                self.runner.settle_cancelled(&self.pipeline, &self.run).await?;
+                self.environment.queue.purge(&self.queue)?;
+                match self.runner.result(&self.pipeline, &self.run).await? {
+                    Some(result) => Ok(Driven::Finished(result)),
+                    None => Err(DriveError::Stuck(self.run.clone())),
+                }
+            }
+            Ending::Failed(error) => Err(error),
+        }
+    }
+
+    /// Takes messages as long as there are some and slots for them.
+    async fn fill(&mut self) -> Result<(), DriveError> {
+        while !self.slots.are_taken() {
+            let (delivery, slots) = match self.waiting.take() {
+                Some(waiting) => waiting,
+                None => match self.environment.queue.receive(&self.queue, VISIBILITY).await? {
+                    Some(delivery) => {
+                        let message = StepMessage::parse(&delivery.body).ok();
+                        (delivery, message.map_or(1, |message| self.runner.slots(&message)))
+                    }
+                    None => return Ok(()),
+                },
+            };
+            let Some(taken) = self.slots.take(slots) else {
+                // Others are left where they are, so that a step that needs many slots is not put off for ever.
+                self.waiting = Some((delivery, slots));
+                return Ok(());
+            };
+            let (runner, stop) = (Arc::clone(&self.runner), self.stop_attempts.subscribe());
+            self.tasks.spawn(async move {
+                let handled = runner.handle(&delivery.body, stop).await;
+                Task { receipt: delivery.receipt, slots: taken, handled }
+            });
+        }
+        Ok(())
+    }
+
+    /// Deletes a message that has been handled, or puts it back.
+    async fn acknowledge(&mut self, joined: Result<Task, JoinError>) {
+        let task = match joined {
+            Ok(task) => task,
+            Err(error) => return self.end(Ending::Failed(DriveError::Panicked(error)), Stop::Gracefully),
+        };
+        self.slots.free(task.slots);
+        let queue = &self.environment.queue;
+        let acknowledged = match task.handled {
+            Ok(Handled::Done) => queue.delete(&task.receipt).await.map_err(DriveError::from),
+            Ok(Handled::PutBack(pause)) => queue.extend(&task.receipt, pause).await.map_err(DriveError::from),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = acknowledged {
+            self.end(Ending::Failed(error), Stop::Gracefully);
+        }
+    }
+}
+
+/// Waits until a message is due; for ever when none is there.
+async fn until(due: Option<liminal_schemas::time::UtcTime>) {
+    match due {
+        Some(due) => {
+            let millis = due.millis().saturating_sub(SystemClock.now().millis());
+            tokio::time::sleep_until(Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or(0))).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The slots that steps run in.
+struct Slots {
+    all: u32,
+    free: u32,
+}
+
+impl Slots {
+    fn new(jobs: u32) -> Self {
+        let all = jobs.max(1);
+        Self { all, free: all }
+    }
+
+    fn are_taken(&self) -> bool {
+        self.free == 0
+    }
+
+    /// Takes so many slots, or all there are if that is less; none if they are not free.
+    fn take(&mut self, wanted: u32) -> Option<u32> {
+        let wanted = wanted.clamp(1, self.all);
+        self.free = self.free.checked_sub(wanted)?;
+        Some(wanted)
+    }
+
+    fn free(&mut self, taken: u32) {
+        self.free = self.all.min(self.free + taken);
+    }
+}

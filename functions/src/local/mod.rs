@@ -1,6 +1,16 @@
 //! The `local` platform: objects are files, the queue is SQLite, an attempt is a child process.
 
+pub mod artifacts;
+pub mod clock;
 pub mod drive;
+pub mod executor;
+mod limits;
 pub mod lock;
+mod platform;
 pub mod queue;
+pub mod sandbox;
 pub mod store;
+pub mod unpack;
+pub mod warden;
+
+pub use self::platform::LocalEnvironment;

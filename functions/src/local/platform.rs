@@ -1,0 +1,96 @@
+//! The `local` platform, put together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::name::StepName;
+
+use super::clock::SystemClock;
+use super::clock::SystemNonces;
+use super::queue::SqliteQueue;
+use super::store::DirectoryStore;
+use crate::executor::Executor;
+use crate::ports::Conditions;
+use crate::ports::Nonces;
+use crate::ports::ObjectStore;
+use crate::ports::Platform;
+use crate::ports::Queue;
+
+/// What an environment keeps on this machine.
+#[derive(Debug)]
+pub struct LocalEnvironment<S = DirectoryStore, Q = SqliteQueue> {
+    /// The objects.
+    pub store: Arc<S>,
+    /// The messages.
+    pub queue: Arc<Q>,
+    /// The folder that the drivers' locks are in.
+    pub locks: PathBuf,
+}
+
+impl<S, Q> Clone for LocalEnvironment<S, Q> {
+    fn clone(&self) -> Self {
+        Self { store: Arc::clone(&self.store), queue: Arc::clone(&self.queue), locks: self.locks.clone() }
+    }
+}
+
+/// What the process that drives a run works with. It holds the run's lock, so no other worker is alive.
+pub(super) struct LocalPlatform<S, Q, E, X> {
+    environment: LocalEnvironment<S, Q>,
+    executor: Arc<E>,
+    conditions: Arc<X>,
+    worker: String,
+}
+
+impl<S, Q, E, X> LocalPlatform<S, Q, E, X> {
+    pub(super) fn new(environment: LocalEnvironment<S, Q>, executor: Arc<E>, conditions: Arc<X>) -> Self {
+        let worker = format!("local-{}-{}", std::process::id(), SystemNonces.nonce());
+        Self { environment, executor, conditions, worker }
+    }
+}
+
+/// The queue that holds the messages of a run: one per run, so that drivers of different runs do not meet.
+pub(super) fn queue_of(run: &RunId) -> String {
+    format!("runs/{run}")
+}
+
+impl<S: ObjectStore, Q: Queue, E: Executor, X: Conditions> Platform for LocalPlatform<S, Q, E, X> {
+    type Store = S;
+    type Queue = Q;
+    type Executor = E;
+    type Clock = SystemClock;
+    type Nonces = SystemNonces;
+    type Conditions = X;
+
+    fn store(&self) -> &S {
+        &self.environment.store
+    }
+    fn queue(&self) -> &Q {
+        &self.environment.queue
+    }
+    fn executor(&self) -> &E {
+        &self.executor
+    }
+    fn clock(&self) -> &SystemClock {
+        &SystemClock
+    }
+    fn nonces(&self) -> &SystemNonces {
+        &SystemNonces
+    }
+    fn conditions(&self) -> &X {
+        &self.conditions
+    }
+
+    fn queue_for(&self, _: &PipelineName, run: &RunId, _: &StepName) -> String {
+        queue_of(run)
+    }
+
+    fn worker(&self) -> &str {
+        &self.worker
+    }
+
+    fn is_dead(&self, worker: &str) -> bool {
+        worker != self.worker
+    }
+}

@@ -1,0 +1,33 @@
+//! What goes wrong in a simulated world, and how often.
+
+/// How likely each fault is, from 0 to 1, and how many there are at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// An operation fails without taking place.
+    pub refusals: f64,
+    /// An operation takes place, and says that it failed.
+    pub lost_responses: f64,
+    /// The process dies before or after an operation takes place.
+    pub crashes: f64,
+    /// An attempt fails for a reason of the platform.
+    pub failed_attempts: f64,
+    /// An attempt goes on after its lease has ended.
+    pub overruns: f64,
+    /// A message is delivered twice. These and reordering are what queues do every day, so they do not count.
+    pub duplicates: f64,
+    /// How many faults there are in all, whatever their kind. What is left of the world's life is without any.
+    pub at_most: u32,
+    /// The process dies before the operation of this number, counted from 0, or after it when it is odd: operation
+    /// `n / 2` of the world.
+    pub crash_at: Option<u64>,
+}
+
+/// What becomes of one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Done,
+    Refused,
+    LostResponse,
+    CrashBefore,
+    CrashAfter,
+}

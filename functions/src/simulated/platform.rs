@@ -1,0 +1,114 @@
+//! A process in a simulated world.
+
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::name::StepName;
+
+use super::executor::SimulatedExecutor;
+use super::queue::SimulatedQueue;
+use super::store::SimulatedStore;
+use super::world::SimulatedClock;
+use super::world::World;
+use crate::ports::Conditions;
+use crate::ports::Evaluation;
+use crate::ports::Nonces;
+use crate::ports::Platform;
+use crate::ports::Scope;
+
+/// All ports of a world, for one process.
+pub struct SimulatedPlatform {
+    store: SimulatedStore,
+    queue: SimulatedQueue,
+    executor: SimulatedExecutor,
+    clock: SimulatedClock,
+    nonces: SimulatedNonces,
+    world: World,
+    process: String,
+    knows_the_dead: bool,
+}
+
+impl SimulatedPlatform {
+    /// The queue that all messages go to.
+    pub const QUEUE: &'static str = "steps";
+
+    /// A process of that name. `knows_the_dead` says whether it can tell which others have died, as the sole driver of a
+    /// run on one machine can, or has to wait for their leases to end.
+    pub fn new(world: &World, process: &str, knows_the_dead: bool) -> Self {
+        Self {
+            store: SimulatedStore::new(world.clone(), process),
+            queue: SimulatedQueue::new(world.clone(), process),
+            executor: SimulatedExecutor::new(world.clone()),
+            clock: SimulatedClock::new(world.clone()),
+            nonces: SimulatedNonces(world.clone()),
+            world: world.clone(),
+            process: process.to_owned(),
+            knows_the_dead,
+        }
+    }
+}
+
+impl Platform for SimulatedPlatform {
+    type Store = SimulatedStore;
+    type Queue = SimulatedQueue;
+    type Executor = SimulatedExecutor;
+    type Clock = SimulatedClock;
+    type Nonces = SimulatedNonces;
+    type Conditions = LiteralConditions;
+
+    fn store(&self) -> &SimulatedStore {
+        &self.store
+    }
+    fn queue(&self) -> &SimulatedQueue {
+        &self.queue
+    }
+    fn executor(&self) -> &SimulatedExecutor {
+        &self.executor
+    }
+    fn clock(&self) -> &SimulatedClock {
+        &self.clock
+    }
+    fn nonces(&self) -> &SimulatedNonces {
+        &self.nonces
+    }
+    fn conditions(&self) -> &LiteralConditions {
+        &LiteralConditions
+    }
+
+    fn queue_for(&self, _: &PipelineName, _: &RunId, _: &StepName) -> String {
+        Self::QUEUE.to_owned()
+    }
+
+    fn worker(&self) -> &str {
+        &self.process
+    }
+
+    fn is_dead(&self, worker: &str) -> bool {
+        self.knows_the_dead && self.world.is_dead(worker)
+    }
+}
+
+/// Random values from the world's luck.
+pub struct SimulatedNonces(World);
+
+impl Nonces for SimulatedNonces {
+    fn nonce(&self) -> String {
+        format!("{:016x}", self.0.state().next())
+    }
+
+    fn fraction(&self) -> f64 {
+        self.0.state().fraction()
+    }
+}
+
+/// Knows the expressions `true` and `false`.
+pub struct LiteralConditions;
+
+impl Conditions for LiteralConditions {
+    fn evaluate(&self, expression: &str, _: &Scope) -> Result<Evaluation, String> {
+        match expression {
+            "true" => Ok(Evaluation { value: true, ..Evaluation::default() }),
+            "false" => Ok(Evaluation::default()),
+            other => Err(format!("`{other}` is neither `true` nor `false`")),
+        }
+    }
+}
