@@ -1,1 +1,14 @@
-//! The control plane.
+//! The control plane: from a project's files to what is deployed.
+//!
+//! `source` reads files and `package` packs them; `observe` looks at what is there; `plan` decides, purely; `apply`
+//! carries the plan out over `ports` and keeps `state`.
+
+pub mod apply;
+pub mod memory;
+pub mod observe;
+pub mod package;
+pub mod plan;
+pub mod ports;
+pub mod resources;
+pub mod source;
+pub mod state;

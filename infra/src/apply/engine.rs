@@ -1,0 +1,411 @@
+//! The engine: takes operations in the order of the plan, records each in the state, and never moves a pointer before
+//! the state knows all that the pointer's release is made of.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use liminal_schemas::keys;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::plan::Operation;
+use liminal_schemas::plan::Plan;
+use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::state::Applied;
+use liminal_schemas::state::DeployedPipeline;
+use liminal_schemas::state::HistoryEntry;
+use liminal_schemas::state::Journal;
+use liminal_schemas::state::ResourceRecord;
+use liminal_schemas::state::STATE_SCHEMA;
+use liminal_schemas::state::State;
+use liminal_schemas::time::UtcTime;
+
+use super::ApplyError;
+use super::ApplyEvent;
+use super::ApplyReport;
+use super::FailedOperation;
+use super::Ports;
+use super::operations::perform;
+use super::window::Window;
+use crate::observe::pinned_revisions;
+use crate::ports::Clock;
+use crate::ports::Objects;
+use crate::ports::PortError;
+use crate::ports::Resources;
+use crate::state::LoadedState;
+use crate::state::SaveError;
+use crate::state::StateSession;
+use crate::state::load;
+
+/// How many operations of one kind are under way at once.
+const CONCURRENT: usize = 16;
+
+/// The state is written at most this often while operations succeed, in milliseconds: what a killed apply did since is
+/// adopted by the next plan, so that the record may lag a little behind.
+const SAVE_EVERY_MILLIS: i64 = 50;
+
+/// What is data: `destroy` leaves it alone unless told otherwise.
+const DATA_PREFIXES: &[&str] = &[keys::RUNS_PREFIX, "artifacts/", keys::MODELS_PREFIX, "cache/"];
+
+/// How an apply was asked for.
+pub(super) struct Terms<'a> {
+    pub(super) id: String,
+    pub(super) lineage: String,
+    pub(super) by: Option<String>,
+    pub(super) spill: &'a Path,
+    pub(super) delete_data: bool,
+    pub(super) stop: &'a (dyn Fn() -> bool + Sync),
+    pub(super) events: &'a (dyn Fn(ApplyEvent) + Sync),
+}
+
+/// An apply whose journal is written.
+pub(super) struct Engine<'a, O, R, C> {
+    plan: &'a Plan,
+    ports: &'a Ports<'a, O, R, C>,
+    terms: Terms<'a>,
+    session: StateSession<'a, O>,
+    done: BTreeSet<usize>,
+    unsaved: bool,
+    saved_at: UtcTime,
+    report: ApplyReport,
+}
+
+impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
+    /// Checks that the plan still holds and writes the intent. None when there is nothing to do.
+    pub(super) async fn start(
+        plan: &'a Plan,
+        ports: &'a Ports<'a, O, R, C>,
+        terms: Terms<'a>,
+    ) -> Result<Option<Self>, ApplyError> {
+        let loaded = load(ports.objects, &plan.environment).await?;
+        check_base(plan, loaded.as_ref())?;
+        if !plan.has_changes && !terms.delete_data {
+            return Ok(None);
+        }
+        let mut session = match loaded {
+            Some(loaded) => StateSession::resume(ports.objects, loaded),
+            None => StateSession::begin(ports.objects, new_state(plan, &terms.lineage)),
+        };
+        let now = ports.clock.now();
+        let open = plan.operations.clone();
+        session.state.journal = Some(Journal { apply: terms.id.clone(), plan: plan.digest(), started_at: now, open });
+        match session.save().await {
+            Ok(()) => {}
+            Err(SaveError::Moved) => return Err(ApplyError::Stale("the state was changed meanwhile".to_owned())),
+            Err(SaveError::Refused(source)) => return Err(ApplyError::NotStarted(source)),
+            Err(SaveError::Json(error)) => return Err(error.into()),
+        }
+        (terms.events)(ApplyEvent::Started { operations: plan.operations.len() });
+        let report = ApplyReport::default();
+        Ok(Some(Self { plan, ports, terms, session, done: BTreeSet::new(), unsaved: false, saved_at: now, report }))
+    }
+
+    pub(super) async fn run(mut self) -> Result<ApplyReport, ApplyError> {
+        let operations: Vec<(usize, &'a Operation)> = self.plan.operations.iter().enumerate().collect();
+        let mut in_use = false;
+        for stage in operations.chunk_by(|(_, one), (_, other)| Stage::of(one) == Stage::of(other)) {
+            let Some((_, first)) = stage.first() else { continue };
+            let stage = match Stage::of(first) {
+                Stage::Create | Stage::Write => stage.to_vec(),
+                // From here on traffic is touched: the record of all that was made comes first.
+                Stage::Move | Stage::Remove => {
+                    self.save().await?;
+                    stage.to_vec()
+                }
+                Stage::DeleteReleases => {
+                    let (free, pinned) = self.without_pinned(stage).await?;
+                    in_use = !pinned.is_empty();
+                    self.skip(&pinned);
+                    free
+                }
+                // What the release of a running run is made of is not told apart here: the next plan does.
+                Stage::DeleteResources if in_use => {
+                    self.skip(stage);
+                    continue;
+                }
+                Stage::DeleteResources => stage.to_vec(),
+            };
+            self.perform_all(&stage).await?;
+        }
+        if self.plan.purpose == PlanPurpose::Destroy && self.terms.delete_data {
+            self.delete_data().await?;
+        }
+        self.finish().await
+    }
+
+    /// Does operations that do not depend on each other, several at once.
+    async fn perform_all(&mut self, stage: &[(usize, &'a Operation)]) -> Result<(), ApplyError> {
+        let (plan, ports) = (self.plan, self.ports);
+        let mut waiting = stage.iter().copied();
+        let mut window = Window::new();
+        let mut failed = Vec::new();
+        let mut stopped = false;
+        loop {
+            while window.len() < CONCURRENT && failed.is_empty() && !stopped {
+                stopped = (self.terms.stop)();
+                if stopped {
+                    break;
+                }
+                let Some((index, operation)) = waiting.next() else { break };
+                (self.terms.events)(ApplyEvent::OperationStarted { index, operation: operation.clone() });
+                window.add(async move { (index, operation, perform(operation, plan, ports).await) });
+            }
+            let Some((index, operation, outcome)) = window.next().await else { break };
+            match outcome {
+                Ok(()) => self.record(index, operation, false).await?,
+                Err(source) => failed.push(FailedOperation { operation: operation.clone(), source }),
+            }
+        }
+        if failed.is_empty() && !stopped {
+            return Ok(());
+        }
+        self.save().await?;
+        if failed.is_empty() {
+            return Err(ApplyError::Stopped { done: self.done.len(), operations: plan.operations.len() });
+        }
+        Err(ApplyError::Operations(failed))
+    }
+
+    async fn record(&mut self, index: usize, operation: &Operation, skipped: bool) -> Result<(), ApplyError> {
+        self.done.insert(index);
+        self.unsaved = true;
+        let now = self.ports.clock.now();
+        record_in(&mut self.session.state, operation, self.plan, now);
+        match operation {
+            Operation::MoveLive { pipeline, to, .. } => {
+                self.report.pipelines.insert(pipeline.clone(), Some(*to));
+            }
+            Operation::RemoveLive { pipeline, .. } => {
+                self.report.pipelines.insert(pipeline.clone(), None);
+            }
+            Operation::CreateResource { .. }
+            | Operation::WriteRelease { .. }
+            | Operation::DeleteRelease { .. }
+            | Operation::DeleteResource { .. } => {}
+        }
+        self.report.operations += 1;
+        (self.terms.events)(ApplyEvent::OperationDone { index, operation: operation.clone(), skipped });
+        if now.millis() - self.saved_at.millis() >= SAVE_EVERY_MILLIS {
+            self.save().await?;
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, operations: &[(usize, &'a Operation)]) {
+        for (index, operation) in operations {
+            self.done.insert(*index);
+            self.report.skipped.push((*operation).clone());
+            (self.terms.events)(ApplyEvent::OperationDone {
+                index: *index,
+                operation: (*operation).clone(),
+                skipped: true,
+            });
+        }
+    }
+
+    /// Parts deletions into those that can be done and those whose release a run has come to need.
+    #[expect(clippy::type_complexity, reason = "two lists of the same kind")]
+    async fn without_pinned(
+        &mut self,
+        stage: &[(usize, &'a Operation)],
+    ) -> Result<(Vec<(usize, &'a Operation)>, Vec<(usize, &'a Operation)>), ApplyError> {
+        let release = |operation: &'a Operation| match operation {
+            Operation::DeleteRelease { pipeline, revision } => Some((pipeline, revision)),
+            Operation::CreateResource { .. }
+            | Operation::WriteRelease { .. }
+            | Operation::MoveLive { .. }
+            | Operation::RemoveLive { .. }
+            | Operation::DeleteResource { .. } => None,
+        };
+        let pipelines: BTreeSet<PipelineName> =
+            stage.iter().filter_map(|(_, operation)| Some(release(operation)?.0.clone())).collect();
+        let pinned = match pinned_revisions(self.ports.objects, &pipelines).await {
+            Ok(pinned) => pinned,
+            Err(error) => {
+                self.save().await?;
+                let failed = stage.iter().take(1).map(|(_, operation)| (*operation).clone());
+                let source = |source| PortError::from(RunsUnknown { source });
+                let failed =
+                    failed.zip([source(error)]).map(|(operation, source)| FailedOperation { operation, source });
+                return Err(ApplyError::Operations(failed.collect()));
+            }
+        };
+        let in_use =
+            |operation: &'a Operation| release(operation).is_some_and(|(_, revision)| pinned.contains(revision));
+        Ok(stage.iter().copied().partition(|(_, operation)| !in_use(operation)))
+    }
+
+    async fn delete_data(&mut self) -> Result<(), ApplyError> {
+        for prefix in DATA_PREFIXES {
+            match delete_below(self.ports.objects, prefix).await {
+                Ok(objects) => {
+                    self.report.deleted_objects += objects;
+                    (self.terms.events)(ApplyEvent::DataDeleted { objects });
+                }
+                Err(source) => {
+                    self.save().await?;
+                    return Err(ApplyError::Data { prefix, source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the state if it is not what was written last.
+    async fn save(&mut self) -> Result<(), ApplyError> {
+        if !self.unsaved {
+            return Ok(());
+        }
+        self.write().await
+    }
+
+    async fn write(&mut self) -> Result<(), ApplyError> {
+        if let Some(journal) = &mut self.session.state.journal {
+            let open = self.plan.operations.iter().enumerate().filter(|(index, _)| !self.done.contains(index));
+            journal.open = open.map(|(_, operation)| operation.clone()).collect();
+        }
+        match self.session.save().await {
+            Ok(()) => {
+                self.unsaved = false;
+                self.saved_at = self.ports.clock.now();
+                Ok(())
+            }
+            Err(SaveError::Moved) => Err(ApplyError::Overtaken),
+            Err(SaveError::Json(error)) => Err(error.into()),
+            Err(SaveError::Refused(source)) => Err(self.spill(source)),
+        }
+    }
+
+    /// Saves the state locally, since the store does not take it.
+    fn spill(&self, source: PortError) -> ApplyError {
+        let state = match serde_json::to_string_pretty(&self.session.state) {
+            Ok(state) => state,
+            Err(error) => return error.into(),
+        };
+        let spill = self.terms.spill.to_owned();
+        let folder = spill.parent().map_or(Ok(()), std::fs::create_dir_all);
+        match folder.and_then(|()| std::fs::write(&spill, &state)) {
+            Ok(()) => ApplyError::Spilled { spill, source },
+            Err(source) => ApplyError::NotSpilled { spill, state, source },
+        }
+    }
+
+    /// Writes the history, then the state without its journal: an apply that dies in between is recorded twice rather
+    /// than never.
+    async fn finish(mut self) -> Result<ApplyReport, ApplyError> {
+        let applied =
+            Applied { source: self.plan.base.source.clone(), at: self.ports.clock.now(), by: self.terms.by.clone() };
+        let state = &mut self.session.state;
+        state.applied = Some(applied.clone());
+        let serial = state.serial + 1;
+        let entry = HistoryEntry {
+            schema: STATE_SCHEMA,
+            serial,
+            command: self.plan.purpose.as_str().to_owned(),
+            applied,
+            pipelines: self.report.pipelines.clone(),
+        };
+        let key = keys::history(&self.plan.environment, serial);
+        let bytes = serde_json::to_vec(&entry)?;
+        let recorded = self.ports.objects.put_if_absent(&key, bytes).await;
+        self.session.state.journal = None;
+        self.write().await?;
+        // The state is written and true. That the history lacks a line is still worth an error.
+        recorded.map_err(|source| ApplyError::Unrecorded { key, source })?;
+        self.report.serial = serial;
+        Ok(self.report)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the runs that may need it can not be listed")]
+struct RunsUnknown {
+    source: PortError,
+}
+
+/// The stages of an apply, in the order of a plan's operations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Create,
+    Write,
+    Move,
+    Remove,
+    DeleteReleases,
+    DeleteResources,
+}
+
+impl Stage {
+    const fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::CreateResource { .. } => Self::Create,
+            Operation::WriteRelease { .. } => Self::Write,
+            Operation::MoveLive { .. } => Self::Move,
+            Operation::RemoveLive { .. } => Self::Remove,
+            Operation::DeleteRelease { .. } => Self::DeleteReleases,
+            Operation::DeleteResource { .. } => Self::DeleteResources,
+        }
+    }
+}
+
+fn new_state(plan: &Plan, lineage: &str) -> State {
+    State {
+        schema: STATE_SCHEMA,
+        lineage: lineage.to_owned(),
+        serial: 0,
+        project: plan.project.clone(),
+        environment: plan.environment.clone(),
+        applied: None,
+        pipelines: BTreeMap::new(),
+        resources: BTreeMap::new(),
+        journal: None,
+    }
+}
+
+fn check_base(plan: &Plan, loaded: Option<&LoadedState>) -> Result<(), ApplyError> {
+    let lineage = loaded.map(|loaded| &loaded.state.lineage);
+    let serial = loaded.map_or(0, |loaded| loaded.state.serial);
+    let etag = loaded.map(|loaded| &loaded.etag);
+    let stale = |what: String| Err(ApplyError::Stale(what));
+    if lineage != plan.base.lineage.as_ref() {
+        return stale("the state is another one, of another lineage".to_owned());
+    }
+    if serial != plan.base.serial {
+        return stale(format!("the state was at serial {} and is at {serial}", plan.base.serial));
+    }
+    if etag != plan.base.etag.as_ref() {
+        return stale("the state was written again under the same serial".to_owned());
+    }
+    Ok(())
+}
+
+/// Records in the state what an operation did.
+fn record_in(state: &mut State, operation: &Operation, plan: &Plan, now: UtcTime) {
+    match operation {
+        Operation::CreateResource { address } => {
+            state.resources.entry(address.clone()).or_insert(ResourceRecord { created_at: now });
+        }
+        Operation::WriteRelease { .. } => {}
+        Operation::MoveLive { pipeline, to, .. } => {
+            let retired = plan.documents.retired.get(pipeline).cloned().unwrap_or_default();
+            state.pipelines.insert(pipeline.clone(), DeployedPipeline { live: *to, retired });
+        }
+        Operation::RemoveLive { pipeline, .. } => {
+            state.pipelines.remove(pipeline);
+        }
+        Operation::DeleteRelease { pipeline, revision } => {
+            if let Some(deployed) = state.pipelines.get_mut(pipeline) {
+                deployed.retired.retain(|retired| retired != revision);
+            }
+        }
+        Operation::DeleteResource { address } => {
+            state.resources.remove(address);
+        }
+    }
+}
+
+async fn delete_below(objects: &impl Objects, prefix: &str) -> Result<usize, PortError> {
+    let keys = objects.list(prefix).await?;
+    for key in &keys {
+        objects.delete(key).await?;
+    }
+    Ok(keys.len())
+}

@@ -1,0 +1,177 @@
+//! Looking at what is there, before a plan is made. Documents are read only where the planner asks for them.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::keys;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::release::PackageSpec;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::state::ResourceAddress;
+
+use crate::apply::live_revision;
+use crate::plan::Desired;
+use crate::plan::Observed;
+use crate::plan::documents_needed;
+use crate::plan::key_facts::packages_named;
+use crate::plan::pipelines_that_lose_releases;
+use crate::ports::Objects;
+use crate::ports::PortError;
+use crate::ports::Resources;
+use crate::state::LoadedState;
+
+const RELEASES_PREFIX: &str = "releases/";
+
+/// Looks at what is there for a plan that applies a definition.
+///
+/// # Errors
+/// When the store or a resource can not be asked.
+pub async fn observe(
+    objects: &impl Objects,
+    resources: &impl Resources,
+    desired: &Desired,
+    state: Option<&LoadedState>,
+) -> Result<Observed, PortError> {
+    let mut observed = observe_pointers(objects).await?;
+    let mut asked = desired.resources();
+    asked.extend(state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned()));
+    observed.resources = resources.present(&asked).await?;
+    let losing = pipelines_that_lose_releases(desired, state, &observed);
+    observed.pinned = pinned_revisions(objects, &losing).await?;
+    let documents = documents_needed(desired, state, &observed);
+    read_documents(objects, &documents, &mut observed).await?;
+    Ok(observed)
+}
+
+/// Looks at what is there for a rollback of some pipelines, or to destroy everything: all releases that are live, kept
+/// or needed by a run, and the resources of these.
+///
+/// # Errors
+/// When the store or a resource can not be asked.
+pub async fn observe_deployed(
+    objects: &impl Objects,
+    resources: &impl Resources,
+    state: Option<&LoadedState>,
+    pipelines: Option<&BTreeSet<PipelineName>>,
+) -> Result<Observed, PortError> {
+    let mut observed = observe_pointers(objects).await?;
+    let concerned = |pipeline: &PipelineName| pipelines.is_none_or(|pipelines| pipelines.contains(pipeline));
+    let with_releases: BTreeSet<PipelineName> =
+        observed.releases.keys().filter(|pipeline| concerned(pipeline)).cloned().collect();
+    observed.pinned = pinned_revisions(objects, &with_releases).await?;
+    let mut documents: BTreeSet<(PipelineName, Digest)> = BTreeSet::new();
+    for (pipeline, revisions) in &observed.releases {
+        if concerned(pipeline) {
+            documents.extend(revisions.iter().map(|revision| (pipeline.clone(), *revision)));
+        }
+    }
+    read_documents(objects, &documents, &mut observed).await?;
+    let mut asked: BTreeSet<ResourceAddress> =
+        state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned()).collect();
+    asked.extend(observed.known_packages.iter().flat_map(|(digest, spec)| crate::plan::resources_of(*digest, spec)));
+    observed.resources = resources.present(&asked).await?;
+    Ok(observed)
+}
+
+/// The live pointers and the listing of releases.
+async fn observe_pointers(objects: &impl Objects) -> Result<Observed, PortError> {
+    let mut observed = Observed::default();
+    for key in objects.list(keys::LIVE_PREFIX).await? {
+        let name = key.strip_prefix(keys::LIVE_PREFIX).and_then(|name| name.strip_suffix(".json"));
+        let Some(pipeline) = name.and_then(|name| PipelineName::new(name).ok()) else { continue };
+        let revision = objects.get(&key).await?.and_then(|object| live_revision(&object.bytes));
+        observed.live.extend(revision.map(|revision| (pipeline, revision)));
+    }
+    for key in objects.list(RELEASES_PREFIX).await? {
+        let Some((pipeline, file)) = key.strip_prefix(RELEASES_PREFIX).and_then(|key| key.split_once('/')) else {
+            continue;
+        };
+        let revision = file.strip_suffix(".json").and_then(|digest| digest.parse().ok());
+        if let (Ok(pipeline), Some(revision)) = (PipelineName::new(pipeline), revision) {
+            observed.releases.entry(pipeline).or_default().insert(revision);
+        }
+    }
+    Ok(observed)
+}
+
+/// Reads releases and the packages that they name. One that is gone or damaged is left out: the planner says what that
+/// means.
+async fn read_documents(
+    objects: &impl Objects,
+    releases: &BTreeSet<(PipelineName, Digest)>,
+    observed: &mut Observed,
+) -> Result<(), PortError> {
+    for (pipeline, revision) in releases {
+        if observed.known_releases.contains_key(revision) {
+            continue;
+        }
+        let Some(release) = read_release(objects, pipeline, revision).await? else { continue };
+        for digest in packages_named(&release) {
+            if !observed.known_packages.contains_key(&digest) {
+                observed.known_packages.extend(read_package(objects, &digest).await?.map(|spec| (digest, spec)));
+            }
+        }
+        observed.known_releases.insert(*revision, release);
+    }
+    Ok(())
+}
+
+/// Reads a release; none when it is gone, or damaged.
+///
+/// # Errors
+/// When the store fails.
+pub async fn read_release(
+    objects: &impl Objects,
+    pipeline: &PipelineName,
+    revision: &Digest,
+) -> Result<Option<Release>, PortError> {
+    let object = objects.get(&keys::release(pipeline, revision)).await?;
+    let release = object.and_then(|object| serde_json::from_slice::<Release>(&object.bytes).ok());
+    Ok(release.filter(|release| release.revision() == *revision))
+}
+
+/// Reads the document of a package; none when it is gone, or damaged.
+///
+/// # Errors
+/// When the store fails.
+pub async fn read_package(objects: &impl Objects, digest: &Digest) -> Result<Option<PackageSpec>, PortError> {
+    let object = objects.get(&keys::package_spec(digest)).await?;
+    let spec = object.and_then(|object| serde_json::from_slice::<PackageSpec>(&object.bytes).ok());
+    Ok(spec.filter(|spec| spec.digest() == *digest))
+}
+
+/// The revisions that unfinished runs of some pipelines are pinned to.
+///
+/// # Errors
+/// When the store fails.
+pub async fn pinned_revisions(
+    objects: &impl Objects,
+    pipelines: &BTreeSet<PipelineName>,
+) -> Result<BTreeSet<Digest>, PortError> {
+    let mut pinned = BTreeSet::new();
+    for pipeline in pipelines {
+        for key in unfinished(pipeline, &objects.list(&keys::pipeline_runs_prefix(pipeline)).await?) {
+            let Some(object) = objects.get(&key).await? else { continue };
+            let record = serde_json::from_slice::<RunRecord>(&object.bytes).ok();
+            pinned.extend(record.map(|record| record.revision));
+        }
+    }
+    Ok(pinned)
+}
+
+/// The records of runs that have none of their end.
+fn unfinished(pipeline: &PipelineName, all: &[String]) -> Vec<String> {
+    let prefix = keys::pipeline_runs_prefix(pipeline);
+    let mut runs: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
+    for key in all {
+        let Some((run, file)) = key.strip_prefix(&prefix).and_then(|key| key.split_once('/')) else { continue };
+        let (started, ended) = runs.entry(run).or_default();
+        *started |= file == "run.json";
+        *ended |= file == "result.json";
+    }
+    let open = runs.into_iter().filter(|(_, (started, ended))| *started && !*ended);
+    open.filter_map(|(run, _)| Some(keys::run(pipeline, &RunId::new(run).ok()?))).collect()
+}

@@ -1,0 +1,76 @@
+//! The plan that removes everything but data: runs, artifacts, models, cache and history stay.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::plan::ChangeAction;
+use liminal_schemas::plan::PipelineChange;
+use liminal_schemas::plan::Plan;
+use liminal_schemas::plan::PlanPurpose;
+
+use super::Observed;
+use super::PlanError;
+use super::Target;
+use super::draft::Draft;
+use super::draft::check_owner;
+use super::draft::own_resources;
+use super::packages_of;
+use super::resources_of;
+use crate::state::LoadedState;
+
+/// Makes the plan. Releases that unfinished runs are pinned to stay, with their resources.
+///
+/// # Errors
+/// When the state belongs to another project.
+pub fn plan_destroy(target: &Target, state: Option<&LoadedState>, observed: &Observed) -> Result<Plan, PlanError> {
+    check_owner(target, state)?;
+    let mut draft = Draft::default();
+    let mut releases: BTreeSet<(PipelineName, Digest)> = BTreeSet::new();
+    for (pipeline, deployed) in state.into_iter().flat_map(|loaded| &loaded.state.pipelines) {
+        draft.remove_live.insert(pipeline.clone(), deployed.live);
+        releases.extend(deployed.retired.iter().map(|revision| (pipeline.clone(), *revision)));
+    }
+    draft.remove_live.extend(observed.live.iter().map(|(pipeline, revision)| (pipeline.clone(), *revision)));
+    for (pipeline, existing) in &observed.releases {
+        releases.extend(existing.iter().map(|revision| (pipeline.clone(), *revision)));
+    }
+    let mut used = Some(BTreeSet::new());
+    for (pipeline, revision) in releases {
+        if observed.pinned.contains(&revision) {
+            let note = format!("release {} of {pipeline} is kept for a run that is not finished", revision.short());
+            draft.notes.push(note);
+            used = used.and_then(|mut used: BTreeSet<_>| {
+                for digest in packages_of(observed.known_releases.get(&revision)?) {
+                    used.extend(resources_of(digest, observed.known_packages.get(&digest)?));
+                }
+                Some(used)
+            });
+        } else {
+            draft.delete_releases.insert((pipeline, revision));
+        }
+    }
+    match used {
+        Some(used) => {
+            draft.delete_resources =
+                own_resources(state).into_iter().filter(|address| !used.contains(address)).collect();
+        }
+        None => draft.notes.push("resources are kept: a release that a run still needs can not be read".to_owned()),
+    }
+    for (pipeline, revision) in &draft.remove_live {
+        draft.documents.removed.insert(pipeline.clone());
+        draft.changes.push(PipelineChange {
+            pipeline: pipeline.clone(),
+            action: ChangeAction::Delete,
+            from: Some(*revision),
+            to: None,
+            fields: Vec::new(),
+            steps: Vec::new(),
+            unchanged_steps: 0,
+            forecast: BTreeMap::new(),
+        });
+    }
+    draft.note_journal(state);
+    Ok(draft.finish(target, state, PlanPurpose::Destroy))
+}

@@ -1,0 +1,147 @@
+//! A plan in the making: operations by kind, so that steps of the planner may find them in any order.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::plan::Operation;
+use liminal_schemas::plan::PLAN_FORMAT;
+use liminal_schemas::plan::PipelineChange;
+use liminal_schemas::plan::Plan;
+use liminal_schemas::plan::PlanBase;
+use liminal_schemas::plan::PlanDocuments;
+use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::release::PackageSpec;
+use liminal_schemas::state::Journal;
+use liminal_schemas::state::ResourceAddress;
+use liminal_schemas::state::ResourceKind;
+use liminal_schemas::state::State;
+
+use super::PlanError;
+use super::Target;
+use crate::state::LoadedState;
+
+/// A plan in the making.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) create_resources: BTreeSet<ResourceAddress>,
+    pub(super) write_releases: BTreeSet<(PipelineName, Digest)>,
+    pub(super) move_live: BTreeMap<PipelineName, (Option<Digest>, Digest)>,
+    pub(super) remove_live: BTreeMap<PipelineName, Digest>,
+    pub(super) delete_releases: BTreeSet<(PipelineName, Digest)>,
+    pub(super) delete_resources: BTreeSet<ResourceAddress>,
+    pub(super) changes: Vec<PipelineChange>,
+    pub(super) unchanged: usize,
+    pub(super) notes: Vec<String>,
+    pub(super) documents: PlanDocuments,
+}
+
+impl Draft {
+    /// Whether nothing is to be done so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.create_resources.is_empty()
+            && self.write_releases.is_empty()
+            && self.move_live.is_empty()
+            && self.remove_live.is_empty()
+            && self.delete_releases.is_empty()
+            && self.delete_resources.is_empty()
+    }
+
+    /// Takes up the documents of the packages that resources are made from. A Python environment is known only by the
+    /// packages that use it, so that one of these comes along.
+    pub(super) fn add_packages<'a>(&mut self, known: impl Iterator<Item = (Digest, &'a PackageSpec)>) {
+        let created = |kind| {
+            let of_kind = self.create_resources.iter().filter(move |address| address.kind == kind);
+            of_kind.map(|address| address.digest).collect::<BTreeSet<_>>()
+        };
+        let packages = created(ResourceKind::Package);
+        let mut environments = created(ResourceKind::Python);
+        for (digest, spec) in known {
+            let carries = spec.python.as_ref().is_some_and(|python| environments.remove(&python.digest()));
+            if carries || packages.contains(&digest) {
+                self.documents.packages.insert(digest, spec.clone());
+            }
+        }
+    }
+
+    /// Notes an apply that was interrupted.
+    pub(super) fn note_journal(&mut self, state: Option<&LoadedState>) {
+        if let Some(journal) = journal(state) {
+            self.notes.push(format!(
+                "an apply of {} was interrupted; this plan takes up what it left, and clears its journal",
+                journal.started_at
+            ));
+        }
+    }
+
+    /// The plan.
+    pub(super) fn finish(self, target: &Target, state: Option<&LoadedState>, purpose: PlanPurpose) -> Plan {
+        let has_changes = !self.is_empty() || journal(state).is_some();
+        let creates = self.create_resources.into_iter().map(|address| Operation::CreateResource { address });
+        let writes =
+            self.write_releases.into_iter().map(|(pipeline, revision)| Operation::WriteRelease { pipeline, revision });
+        let moves = self.move_live.into_iter().map(|(pipeline, (from, to))| Operation::MoveLive { pipeline, from, to });
+        let removes = self.remove_live.into_iter().map(|(pipeline, from)| Operation::RemoveLive { pipeline, from });
+        let releases = self
+            .delete_releases
+            .into_iter()
+            .map(|(pipeline, revision)| Operation::DeleteRelease { pipeline, revision });
+        let resources = self.delete_resources.into_iter().map(|address| Operation::DeleteResource { address });
+        let operations = creates.chain(writes).chain(moves).chain(removes).chain(releases).chain(resources).collect();
+        Plan {
+            format_version: PLAN_FORMAT.to_owned(),
+            liminal: env!("CARGO_PKG_VERSION").to_owned(),
+            project: target.project.clone(),
+            environment: target.environment.clone(),
+            base: PlanBase {
+                source: target.source.clone(),
+                tree: target.tree,
+                lineage: state.map(|loaded| loaded.state.lineage.clone()),
+                serial: state.map_or(0, |loaded| loaded.state.serial),
+                etag: state.map(|loaded| loaded.etag.clone()),
+            },
+            has_changes,
+            purpose,
+            pipelines: self.changes,
+            unchanged: self.unchanged,
+            operations,
+            notes: self.notes,
+            documents: self.documents,
+        }
+    }
+}
+
+pub(super) fn journal(state: Option<&LoadedState>) -> Option<&Journal> {
+    state?.state.journal.as_ref()
+}
+
+/// The recorded live revision of a pipeline.
+pub(super) fn recorded_live(state: Option<&LoadedState>, pipeline: &PipelineName) -> Option<Digest> {
+    Some(state?.state.pipelines.get(pipeline)?.live)
+}
+
+/// Refuses a state that belongs to another project.
+pub(super) fn check_owner(target: &Target, state: Option<&LoadedState>) -> Result<(), PlanError> {
+    match state {
+        Some(LoadedState { state: State { project, .. }, .. }) if *project != target.project => {
+            Err(PlanError::OtherProject { found: project.clone(), wanted: target.project.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The resources that liminal made or set out to make here: all that it may ever delete.
+pub(super) fn own_resources(state: Option<&LoadedState>) -> BTreeSet<ResourceAddress> {
+    let recorded = state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned());
+    let intended =
+        journal(state).into_iter().flat_map(|journal| &journal.open).filter_map(|operation| match operation {
+            Operation::CreateResource { address } => Some(address.clone()),
+            Operation::WriteRelease { .. }
+            | Operation::MoveLive { .. }
+            | Operation::RemoveLive { .. }
+            | Operation::DeleteRelease { .. }
+            | Operation::DeleteResource { .. } => None,
+        });
+    recorded.chain(intended).collect()
+}

@@ -1,0 +1,343 @@
+//! The plan that makes an environment what the definition says. Its steps read as the policy: compare, create what is
+//! missing, write and move to what is new, remove what is no longer defined, retire, collect.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::plan::ChangeAction;
+use liminal_schemas::plan::PipelineChange;
+use liminal_schemas::plan::Plan;
+use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::state::ResourceAddress;
+
+use super::Desired;
+use super::Observed;
+use super::PlanError;
+use super::diff;
+use super::draft::Draft;
+use super::draft::check_owner;
+use super::draft::journal;
+use super::draft::own_resources;
+use super::draft::recorded_live;
+use super::packages_of;
+use super::resources_of;
+use crate::state::LoadedState;
+
+/// Makes the plan.
+///
+/// # Errors
+/// When the definition is empty though something is deployed, or the state belongs to another project.
+pub fn plan(desired: &Desired, state: Option<&LoadedState>, observed: &Observed) -> Result<Plan, PlanError> {
+    check_owner(&desired.target, state)?;
+    let mut planner = Planner::new(desired, state, observed);
+    planner.refuse_to_empty()?;
+    planner.decide();
+    planner.explain_changes();
+    planner.collect_resources();
+    let mut draft = planner.draft;
+    draft.note_journal(state);
+    Ok(draft.finish(&desired.target, state, PlanPurpose::Apply))
+}
+
+/// The releases whose documents a plan needs to see: those that changes are shown against, and those that say which
+/// resources are still in use. None when there is nothing to do, so that the usual plan reads no documents at all.
+pub fn documents_needed(
+    desired: &Desired,
+    state: Option<&LoadedState>,
+    observed: &Observed,
+) -> BTreeSet<(PipelineName, Digest)> {
+    let mut planner = Planner::new(desired, state, observed);
+    planner.decide();
+    let mut needed = BTreeSet::new();
+    for (pipeline, revised) in &desired.releases {
+        if let Some(live) = observed.live.get(pipeline)
+            && *live != revised.revision
+        {
+            needed.insert((pipeline.clone(), *live));
+        }
+    }
+    needed.extend(observed.live.iter().filter(|(name, _)| !desired.releases.contains_key(*name)).map(owned));
+    if planner.may_collect() {
+        needed.extend(
+            planner.retained.iter().filter(|(_, revision)| !planner.desired_revisions.contains(revision)).cloned(),
+        );
+    }
+    needed
+}
+
+/// The pipelines of which releases would be deleted if no run were pinned to any.
+pub fn pipelines_that_lose_releases(
+    desired: &Desired,
+    state: Option<&LoadedState>,
+    observed: &Observed,
+) -> BTreeSet<PipelineName> {
+    let mut planner = Planner::new(desired, state, observed);
+    planner.decide();
+    planner.draft.delete_releases.into_iter().map(|(pipeline, _)| pipeline).collect()
+}
+
+fn owned((pipeline, revision): (&PipelineName, &Digest)) -> (PipelineName, Digest) {
+    (pipeline.clone(), *revision)
+}
+
+struct Planner<'a> {
+    desired: &'a Desired,
+    state: Option<&'a LoadedState>,
+    observed: &'a Observed,
+    desired_revisions: BTreeSet<Digest>,
+    needed: BTreeSet<ResourceAddress>,
+    /// Releases that stay besides the desired ones: for rollback, or for runs that are pinned to them.
+    retained: BTreeSet<(PipelineName, Digest)>,
+    draft: Draft,
+}
+
+impl<'a> Planner<'a> {
+    fn new(desired: &'a Desired, state: Option<&'a LoadedState>, observed: &'a Observed) -> Self {
+        Self {
+            desired,
+            state,
+            observed,
+            desired_revisions: desired.releases.values().map(|revised| revised.revision).collect(),
+            needed: desired.resources(),
+            retained: BTreeSet::new(),
+            draft: Draft::default(),
+        }
+    }
+
+    fn refuse_to_empty(&self) -> Result<(), PlanError> {
+        let deployed = self.deployed();
+        if self.desired.releases.is_empty() && !deployed.is_empty() {
+            return Err(PlanError::NothingDefined(deployed.into_keys().collect()));
+        }
+        Ok(())
+    }
+
+    /// Everything but the explanations, which need documents of earlier releases.
+    fn decide(&mut self) {
+        self.move_pointers();
+        self.remove_pipelines();
+        self.create_resources();
+        self.write_releases();
+        self.retire();
+    }
+
+    /// The pipelines that are recorded or live, each with the revision it is at: what is live counts, else the record.
+    fn deployed(&self) -> BTreeMap<PipelineName, Digest> {
+        let recorded = self.state.into_iter().flat_map(|loaded| &loaded.state.pipelines);
+        let mut deployed: BTreeMap<PipelineName, Digest> =
+            recorded.map(|(name, pipeline)| (name.clone(), pipeline.live)).collect();
+        deployed.extend(self.observed.live.iter().map(owned));
+        deployed
+    }
+
+    fn move_pointers(&mut self) {
+        let mut adopted = Vec::new();
+        for (pipeline, revised) in &self.desired.releases {
+            let live = self.observed.live.get(pipeline).copied();
+            let recorded = recorded_live(self.state, pipeline);
+            if live == Some(revised.revision) && recorded == live {
+                continue;
+            }
+            if live == Some(revised.revision) {
+                adopted.push(pipeline.as_str());
+            } else if self.state.is_some() && live != recorded && journal(self.state).is_none() {
+                let drift = match (live, recorded) {
+                    (Some(live), Some(recorded)) => {
+                        format!(
+                            "pipeline {pipeline} is live at {}, though {} was applied",
+                            live.short(),
+                            recorded.short()
+                        )
+                    }
+                    (Some(live), None) => {
+                        format!("pipeline {pipeline} is live at {} without having been applied", live.short())
+                    }
+                    (None, _) => format!("the live pointer of pipeline {pipeline} is gone and is made again"),
+                };
+                self.draft.notes.push(drift);
+            }
+            self.draft.move_live.insert(pipeline.clone(), (live, revised.revision));
+        }
+        if !adopted.is_empty() {
+            let note = format!("live already, and only to be recorded: {}", adopted.join(", "));
+            self.draft.notes.push(note);
+        }
+    }
+
+    fn remove_pipelines(&mut self) {
+        for (pipeline, revision) in self.deployed() {
+            if !self.desired.releases.contains_key(&pipeline) {
+                self.draft.documents.removed.insert(pipeline.clone());
+                self.draft.remove_live.insert(pipeline, revision);
+            }
+        }
+    }
+
+    fn create_resources(&mut self) {
+        for address in &self.needed {
+            let recorded = self.state.is_some_and(|loaded| loaded.state.resources.contains_key(address));
+            let exists = self.observed.resources.contains(address);
+            if recorded && !exists {
+                let (kind, digest) = (address.kind.as_str(), address.digest.short());
+                self.draft.notes.push(format!("{kind} {digest} is gone, and is made again"));
+            }
+            if !(recorded && exists) {
+                self.draft.create_resources.insert(address.clone());
+            }
+        }
+        self.draft.add_packages(self.desired.packages.iter().map(|(digest, spec)| (*digest, spec)));
+    }
+
+    fn write_releases(&mut self) {
+        for (pipeline, revised) in &self.desired.releases {
+            let exists = self.observed.releases.get(pipeline).is_some_and(|known| known.contains(&revised.revision));
+            let moves = self.observed.live.get(pipeline) != Some(&revised.revision);
+            if !exists && !moves {
+                self.draft.notes.push(format!("the live release of pipeline {pipeline} is gone, and is written again"));
+            }
+            if !exists || moves {
+                self.draft.write_releases.insert((pipeline.clone(), revised.revision));
+                self.draft.documents.releases.insert(revised.revision, revised.release.clone());
+            }
+        }
+    }
+
+    /// Keeps the newest of the releases that were live, and deletes the others unless a run still needs them.
+    fn retire(&mut self) {
+        let mut pipelines: BTreeSet<&PipelineName> = self.desired.releases.keys().collect();
+        pipelines.extend(self.observed.releases.keys());
+        pipelines.extend(self.state.into_iter().flat_map(|loaded| loaded.state.pipelines.keys()));
+        for pipeline in pipelines {
+            self.retire_in(pipeline);
+        }
+    }
+
+    fn retire_in(&mut self, pipeline: &PipelineName) {
+        let desired = self.desired.releases.get(pipeline).map(|revised| revised.revision);
+        let nothing = BTreeSet::new();
+        let existing = self.observed.releases.get(pipeline).unwrap_or(&nothing);
+        let before = self.state.and_then(|loaded| loaded.state.pipelines.get(pipeline));
+        let live = self.observed.live.get(pipeline);
+        let mut past: Vec<Digest> = live.into_iter().copied().collect();
+        match before {
+            Some(before) => {
+                past.push(before.live);
+                past.extend(&before.retired);
+            }
+            // Nothing is recorded of a pipeline that is live: its other releases are all that is left to go back to.
+            None if live.is_some() => past.extend(existing),
+            None => {}
+        }
+        let mut seen: BTreeSet<Digest> = desired.into_iter().collect();
+        past.retain(|revision| seen.insert(*revision));
+
+        let keep = if desired.is_some() { self.desired.target.keep } else { 0 };
+        let (gone, there): (Vec<Digest>, Vec<Digest>) =
+            past.into_iter().partition(|revision| !existing.contains(revision));
+        let pinned = |revision: &Digest| self.observed.pinned.contains(revision);
+        let mut retired = Vec::new();
+        let mut surplus = gone;
+        for (index, revision) in there.into_iter().enumerate() {
+            if index < keep || (desired.is_some() && pinned(&revision)) {
+                retired.push(revision);
+            } else {
+                surplus.push(revision);
+            }
+        }
+        surplus.extend(existing.iter().filter(|revision| !seen.contains(*revision)));
+        for revision in surplus {
+            if existing.contains(&revision) && pinned(&revision) {
+                self.retained.insert((pipeline.clone(), revision));
+                let note = format!("release {} of {pipeline} is kept for a run that is not finished", revision.short());
+                self.draft.notes.push(note);
+            } else if existing.contains(&revision) || before.is_some_and(|before| before.retired.contains(&revision)) {
+                self.draft.delete_releases.insert((pipeline.clone(), revision));
+            }
+        }
+        self.retained.extend(retired.iter().map(|revision| (pipeline.clone(), *revision)));
+        if self.draft.move_live.contains_key(pipeline) && !retired.is_empty() {
+            self.draft.documents.retired.insert(pipeline.clone(), retired);
+        }
+    }
+
+    fn explain_changes(&mut self) {
+        for (pipeline, revised) in &self.desired.releases {
+            let from = self.observed.live.get(pipeline).copied();
+            if from == Some(revised.revision) {
+                self.draft.unchanged += 1;
+                continue;
+            }
+            let before = from.and_then(|revision| self.observed.known_releases.get(&revision));
+            let packages = diff::Packages { before: &self.observed.known_packages, after: &self.desired.packages };
+            let difference = diff::releases(before, Some(&revised.release), packages);
+            self.draft.changes.push(PipelineChange {
+                pipeline: pipeline.clone(),
+                action: if from.is_some() { ChangeAction::Update } else { ChangeAction::Create },
+                from,
+                to: Some(revised.revision),
+                fields: difference.fields,
+                steps: difference.steps,
+                unchanged_steps: difference.unchanged_steps,
+                forecast: BTreeMap::new(),
+            });
+        }
+        for (pipeline, revision) in &self.draft.remove_live {
+            let before = self.observed.known_releases.get(revision);
+            let packages = diff::Packages { before: &self.observed.known_packages, after: &self.desired.packages };
+            let difference = diff::releases(before, None, packages);
+            self.draft.changes.push(PipelineChange {
+                pipeline: pipeline.clone(),
+                action: ChangeAction::Delete,
+                from: Some(*revision),
+                to: None,
+                fields: Vec::new(),
+                steps: difference.steps,
+                unchanged_steps: 0,
+                forecast: BTreeMap::new(),
+            });
+        }
+        self.draft.changes.sort_by(|one, other| one.pipeline.cmp(&other.pipeline));
+    }
+
+    /// Whether resources could have gone out of use: something changes, and there are more of them than are needed.
+    fn may_collect(&self) -> bool {
+        let changes = !self.draft.is_empty() || journal(self.state).is_some();
+        changes && own_resources(self.state).iter().any(|address| !self.needed.contains(address))
+    }
+
+    fn collect_resources(&mut self) {
+        if !self.may_collect() {
+            return;
+        }
+        let mut used = self.needed.clone();
+        for (pipeline, revision) in &self.retained {
+            let Some(in_use) = resources_in_use(revision, self.desired, self.observed) else {
+                let note = format!(
+                    "unused resources are kept: the release {} of {pipeline} can not be read, so that nobody knows what it uses",
+                    revision.short()
+                );
+                self.draft.notes.push(note);
+                return;
+            };
+            used.extend(in_use);
+        }
+        self.draft.delete_resources =
+            own_resources(self.state).into_iter().filter(|address| !used.contains(address)).collect();
+    }
+}
+
+/// The resources of a release, if it and its packages are known.
+fn resources_in_use(revision: &Digest, desired: &Desired, observed: &Observed) -> Option<Vec<ResourceAddress>> {
+    if desired.releases.values().any(|revised| revised.revision == *revision) {
+        return Some(Vec::new());
+    }
+    let release = observed.known_releases.get(revision)?;
+    let mut resources = Vec::new();
+    for digest in packages_of(release) {
+        let spec = observed.known_packages.get(&digest).or_else(|| desired.packages.get(&digest))?;
+        resources.extend(resources_of(digest, spec));
+    }
+    Some(resources)
+}

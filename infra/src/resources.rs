@@ -1,0 +1,135 @@
+//! The resources of the platform `local`: packages in the object store, Python environments on this machine.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::files::ProjectFiles;
+use liminal_schemas::keys;
+use liminal_schemas::release::PackageSpec;
+use liminal_schemas::release::PythonSpec;
+use liminal_schemas::state::ResourceAddress;
+use liminal_schemas::state::ResourceKind;
+
+use crate::package::PackageError;
+use crate::package::build_zip;
+use crate::package::has_blob_id;
+use crate::ports::Objects;
+use crate::ports::PortError;
+use crate::ports::PythonEnvironments;
+use crate::ports::Resources;
+
+const PACKAGES_PREFIX: &str = "packages/";
+
+/// A requirements file is at most this long, in bytes: a lock with hashes of several hundred packages has half of that.
+const MAX_REQUIREMENTS_BYTES: usize = 4 * 1024 * 1024;
+
+/// Makes and removes the resources of the platform `local`.
+pub struct LocalResources<'a, O, P> {
+    /// Where packages are kept.
+    pub objects: &'a O,
+    /// The Python environments.
+    pub python: &'a P,
+    /// The files that packages are built from.
+    pub files: &'a (dyn ProjectFiles + Sync),
+    /// What the digests in addresses stand for: those of the plan.
+    pub packages: &'a BTreeMap<Digest, PackageSpec>,
+}
+
+/// Why a resource can not be made.
+#[derive(Debug, thiserror::Error)]
+enum ResourceError {
+    #[error("the plan holds no document for it; make the plan again")]
+    NoDocument,
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    #[error("the requirements file {path} can not be read: {problem}")]
+    Requirements { path: String, problem: String },
+    #[error("the requirements file {0} changed after it was planned with; run the command again")]
+    RequirementsChanged(String),
+    #[error("its document can not be written")]
+    Document(#[from] serde_json::Error),
+}
+
+impl<O: Objects, P: PythonEnvironments> LocalResources<'_, O, P> {
+    async fn create_package(&self, digest: &Digest) -> Result<(), PortError> {
+        if self.has_package(digest).await? {
+            return Ok(());
+        }
+        let spec = self.packages.get(digest).ok_or(ResourceError::NoDocument)?;
+        let zip = build_zip(spec, self.files).map_err(ResourceError::from)?;
+        let document = serde_json::to_vec(spec).map_err(ResourceError::from)?;
+        self.objects.put_if_absent(&keys::package(digest), zip).await?;
+        // The document comes last: where it is, the zip is.
+        self.objects.put_if_absent(&keys::package_spec(digest), document).await?;
+        Ok(())
+    }
+
+    async fn has_package(&self, digest: &Digest) -> Result<bool, PortError> {
+        Ok(self.objects.exists(&keys::package_spec(digest)).await?
+            && self.objects.exists(&keys::package(digest)).await?)
+    }
+
+    async fn create_python(&self, digest: &Digest) -> Result<(), PortError> {
+        let mut specs = self.packages.values().filter_map(|package| package.python.as_ref());
+        let spec = specs.find(|spec| spec.digest() == *digest).ok_or(ResourceError::NoDocument)?;
+        let requirements = self.requirements(spec)?;
+        self.python.ensure(spec, requirements.as_deref()).await
+    }
+
+    fn requirements(&self, spec: &PythonSpec) -> Result<Option<Vec<u8>>, ResourceError> {
+        let Some(file) = &spec.requirements else { return Ok(None) };
+        let bytes = self
+            .files
+            .read(&file.path, MAX_REQUIREMENTS_BYTES)
+            .map_err(|problem| ResourceError::Requirements { path: file.path.clone(), problem })?;
+        if !has_blob_id(&bytes, &file.blob) {
+            return Err(ResourceError::RequirementsChanged(file.path.clone()));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {
+    async fn create(&self, address: &ResourceAddress) -> Result<(), PortError> {
+        match address.kind {
+            ResourceKind::Package => self.create_package(&address.digest).await,
+            ResourceKind::Python => self.create_python(&address.digest).await,
+        }
+    }
+
+    async fn present(&self, asked: &BTreeSet<ResourceAddress>) -> Result<BTreeSet<ResourceAddress>, PortError> {
+        let mut present = BTreeSet::new();
+        let mut listing: Option<BTreeSet<String>> = None;
+        for address in asked {
+            let there = match address.kind {
+                ResourceKind::Package => {
+                    let stored = match listing.take() {
+                        Some(stored) => stored,
+                        None => self.objects.list(PACKAGES_PREFIX).await?.into_iter().collect(),
+                    };
+                    let there = stored.contains(&keys::package_spec(&address.digest))
+                        && stored.contains(&keys::package(&address.digest));
+                    listing = Some(stored);
+                    there
+                }
+                ResourceKind::Python => self.python.exists(address).await?,
+            };
+            if there {
+                present.insert(address.clone());
+            }
+        }
+        Ok(present)
+    }
+
+    async fn delete(&self, address: &ResourceAddress) -> Result<(), PortError> {
+        match address.kind {
+            ResourceKind::Package => {
+                // The document goes first: a zip without it counts as absent and is written again when needed.
+                self.objects.delete(&keys::package_spec(&address.digest)).await?;
+                self.objects.delete(&keys::package(&address.digest)).await
+            }
+            ResourceKind::Python => self.python.remove(address).await,
+        }
+    }
+}
