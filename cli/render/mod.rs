@@ -2,6 +2,7 @@
 //! what its [`style::Style`] says.
 
 pub(crate) mod findings;
+pub(crate) mod graph;
 pub(crate) mod plan_text;
 pub(crate) mod run_summary;
 pub(crate) mod style;

@@ -16,6 +16,7 @@ use liminal_schemas::release::Release;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
+use super::graph::does;
 use super::style::Style;
 use super::style::Tone;
 use super::style::columns;
@@ -118,7 +119,7 @@ fn pipeline(text: &mut String, plan: &Plan, change: &PipelineChange, style: &Sty
     for step in ordered(change, release) {
         let name = step.step.as_str();
         let note = match step.action {
-            ChangeAction::Create => release.and_then(|release| release.steps.get(name)).map(|spec| action(spec)),
+            ChangeAction::Create => release.and_then(|release| release.steps.get(name)).map(|spec| does(&spec.action)),
             ChangeAction::Update | ChangeAction::Delete => None,
         };
         let line = match note {
@@ -169,20 +170,6 @@ pub(super) fn ordered<'a>(
 fn running_order(release: Option<&Release>) -> BTreeMap<StepName, usize> {
     let graph = release.and_then(|release| liminal_schemas::graph::Graph::new(&release.steps).ok());
     graph.iter().flat_map(|graph| graph.order().iter().cloned()).zip(0..).collect()
-}
-
-/// What a step does, in few words.
-pub(super) fn action(spec: &liminal_schemas::step::StepSpec) -> String {
-    use liminal_schemas::step::Action;
-    let what = match &spec.action {
-        Action::Run { argv } => {
-            format!("run {}", argv.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-        }
-        Action::Call { module, function } => format!("call {module}:{function}"),
-        Action::Gate { checks } => format!("gate {}", checks.join(" and ")),
-        Action::Register { model, .. } => format!("register {model}"),
-    };
-    one_line(&what)
 }
 
 /// Fields with their values before and after; those that only follow from others are left out.
