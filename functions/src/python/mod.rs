@@ -1,0 +1,5 @@
+//! Python: the environments that steps run in, and the script that calls their functions.
+
+pub mod call;
+pub mod environment;
+pub mod interpreter;
