@@ -225,6 +225,7 @@ codes! {
     Cycle "L0302" "Steps wait for each other",
     DuplicateOutput "L0303" "Two outputs clash",
     ParamValue "L0304" "A parameter has a value that is not allowed",
+    Unused "L0305" "Something is declared but not used",
     ExpressionSyntax "L0401" "An expression can not be read",
     ExpressionType "L0402" "An expression does not give true or false",
     TemplateSyntax "L0403" "A template can not be read",

@@ -2,8 +2,15 @@
 
 mod decode;
 mod include;
+pub mod json_schema;
 mod load;
 mod merge;
 pub mod model;
+mod project;
 pub mod read;
+pub mod resolve;
+mod written;
 pub mod yaml;
+
+pub use project::Loaded;
+pub use project::load;

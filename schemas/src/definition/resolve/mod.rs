@@ -1,0 +1,180 @@
+//! From the definition to releases: settings merged, references looked up, packages listed. Pure; files are known by
+//! their blob ids alone, so that resolving reads no contents.
+//!
+//! Every check goes on after the first problem, so that one report names all of them.
+
+mod conditions;
+mod files;
+mod inputs;
+mod order;
+mod outputs;
+mod packages;
+mod params;
+mod python;
+mod settings;
+mod step;
+mod templates;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::definition::model::Definition;
+use crate::definition::model::Entry;
+use crate::definition::model::PipelineDefinition;
+use crate::definition::model::StepDefinition;
+use crate::digest::Digest;
+use crate::files::ProjectFiles;
+use crate::finding::Code;
+use crate::finding::Finding;
+use crate::finding::Report;
+use crate::finding::Span;
+use crate::name::EnvironmentName;
+use crate::name::FieldName;
+use crate::name::PipelineName;
+use crate::name::ProjectName;
+use crate::name::StepName;
+use crate::release::PackageSpec;
+use crate::release::ParamSpec;
+use crate::release::RELEASE_SCHEMA;
+use crate::release::Release;
+use crate::release::SecretRef;
+use crate::step::StepSpec;
+use crate::template::Reference;
+use crate::template::Template;
+use crate::value::ValueType;
+
+use conditions::Expressions;
+use files::FileIndex;
+use packages::Packages;
+
+/// A definition with nothing left to look up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The project.
+    pub project: ProjectName,
+    /// The environment that it was resolved for.
+    pub environment: EnvironmentName,
+    /// How many retired releases are kept for rollback.
+    pub keep: usize,
+    /// The releases, one for each pipeline.
+    pub releases: BTreeMap<PipelineName, Release>,
+    /// The documents that package digests in the releases stand for.
+    pub packages: BTreeMap<Digest, PackageSpec>,
+}
+
+/// Resolves a definition. None when something in it is wrong, or was found to be wrong before; the report says what.
+pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut Report) -> Option<Resolved> {
+    let mut resolver = Resolver {
+        definition,
+        files: FileIndex::new(files),
+        packages: Packages::default(),
+        expressions: Expressions::default(),
+        used: BTreeSet::new(),
+        findings: Vec::new(),
+    };
+    let releases = definition.pipelines.iter().map(|(name, entry)| (name.clone(), resolver.pipeline(name, &entry.value)));
+    let releases = releases.collect();
+    resolver.warn_of_unused_params();
+    report.findings.append(&mut resolver.findings);
+    report.sort();
+    (!report.has_errors()).then(|| Resolved {
+        project: definition.project.value.clone(),
+        environment: definition.environment.clone(),
+        keep: definition.keep,
+        releases,
+        packages: resolver.packages.into_specs(),
+    })
+}
+
+/// What resolving shares between pipelines.
+struct Resolver<'a> {
+    definition: &'a Definition,
+    files: FileIndex<'a>,
+    packages: Packages,
+    expressions: Expressions<'a>,
+    /// Parameters that some step of some pipeline uses.
+    used: BTreeSet<FieldName>,
+    findings: Vec<Finding>,
+}
+
+/// A step as others of its pipeline see it.
+struct Peer<'a> {
+    definition: &'a StepDefinition,
+    /// Where its name was written.
+    key: &'a Span,
+    finally: bool,
+    outputs: BTreeSet<FieldName>,
+}
+
+/// What the steps of a pipeline may refer to.
+struct Scope<'a> {
+    definition: &'a PipelineDefinition,
+    params: BTreeMap<&'a FieldName, &'a ParamSpec>,
+    types: BTreeMap<FieldName, ValueType>,
+    steps: BTreeMap<&'a StepName, Peer<'a>>,
+}
+
+impl<'a> Scope<'a> {
+    /// The step of a name, if there is one.
+    fn step(&self, name: &str) -> Option<(&'a StepName, &Peer<'a>)> {
+        let name = StepName::new(name).ok()?;
+        self.steps.get_key_value(&name).map(|(name, peer)| (*name, peer))
+    }
+}
+
+/// Which step waits for which, and where it says so.
+type Edges = BTreeMap<StepName, BTreeMap<StepName, Span>>;
+
+impl<'a> Resolver<'a> {
+    fn pipeline(&mut self, name: &PipelineName, pipeline: &'a PipelineDefinition) -> Release {
+        let params = params::effective(self.definition, pipeline);
+        let types = params.iter().map(|(name, spec)| ((*name).clone(), spec.value_type)).collect();
+        let steps = self.peers(pipeline);
+        let scope = Scope { definition: pipeline, params, types, steps };
+        self.check_shared_env(&scope);
+        let mut edges = Edges::new();
+        let mut specs: BTreeMap<StepName, StepSpec> = BTreeMap::new();
+        for (step, peer) in &scope.steps {
+            let spec = self.step(&scope, step, peer, &mut edges);
+            specs.insert((*step).clone(), spec);
+        }
+        self.check_order(&scope, edges);
+        self.note_used_params(&scope, &specs);
+        Release {
+            schema: RELEASE_SCHEMA,
+            project: self.definition.project.value.clone(),
+            owner: pipeline.owner.clone().or_else(|| self.definition.owner.clone()),
+            pipeline: name.clone(),
+            params: scope.params.iter().map(|(name, spec)| ((*name).clone(), (*spec).clone())).collect(),
+            secrets: self.secrets_of(&specs),
+            steps: specs,
+        }
+    }
+
+    fn peers(&mut self, pipeline: &'a PipelineDefinition) -> BTreeMap<&'a StepName, Peer<'a>> {
+        let mut peers = BTreeMap::new();
+        let all = pipeline.steps.iter().map(|one| (one, false)).chain(pipeline.finally.iter().map(|one| (one, true)));
+        for ((name, Entry { key, value }), finally) in all {
+            let peer = Peer { definition: value, key, finally, outputs: outputs::names(value) };
+            if let Some(Peer { key: first, .. }) = peers.insert(name, peer) {
+                let message = format!("step {name} stands under `steps:` and under `finally:`");
+                let finding = Finding::error(Code::DuplicateKey, key, message);
+                self.findings.push(finding.label("give it another name").related(first, "the other one is here"));
+            }
+        }
+        peers
+    }
+
+    fn secrets_of(&self, steps: &BTreeMap<StepName, StepSpec>) -> BTreeMap<FieldName, SecretRef> {
+        let references = steps.values().flat_map(StepSpec::templates).flat_map(Template::references);
+        let names = references.filter_map(|reference| match reference {
+            Reference::Secret(name) => Some(name),
+            Reference::Input(_)
+            | Reference::Output(_)
+            | Reference::Param(_)
+            | Reference::RunId
+            | Reference::StepName => None,
+        });
+        names.filter_map(|name| Some((name.clone(), self.definition.secrets.get(name)?.value.clone()))).collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! One step, from all its parts.
+
+use std::collections::BTreeMap;
+
+use crate::definition::model::ActionDefinition;
+use crate::name::StepName;
+use crate::step::Action;
+use crate::step::DEFAULT_TIMEOUT_SECONDS;
+use crate::step::Resources;
+use crate::step::Retries;
+use crate::step::StepSpec;
+use crate::template::Part;
+use crate::template::Template;
+
+use super::Edges;
+use super::Peer;
+use super::Resolver;
+use super::Scope;
+use super::files::FileIndex;
+use super::files::trimmed;
+use super::inputs::Referrer;
+
+impl<'a> Resolver<'a> {
+    pub(super) fn step(&mut self, scope: &Scope<'a>, name: &StepName, peer: &Peer<'a>, edges: &mut Edges) -> StepSpec {
+        let definition = peer.definition;
+        let referrer = Referrer { name, peer };
+        let inputs = self.inputs(scope, referrer, edges);
+        let outputs = self.outputs(name, definition);
+        let after = self.after(scope, referrer, edges);
+        let reads = self.conditions(scope, referrer, edges);
+        self.check_templates(scope, name, &peer.outputs, definition);
+        let python = self.python(scope, definition);
+        let package = self.package(definition, python, &inputs.paths);
+        let action = action(&definition.action, &self.files);
+        let settings = self.settings(scope, definition);
+        // What starts no process has no environment, and is not to change with the defaults of those that do.
+        let inline = action.is_inline();
+        let env = self.environment(scope, definition);
+        StepSpec {
+            phase: definition.phase,
+            inputs: inputs.sources,
+            outputs,
+            env: if inline {
+                BTreeMap::new()
+            } else {
+                env.into_iter().map(|(name, value)| (name.to_owned(), value.value.clone())).collect()
+            },
+            after,
+            when: definition.when.as_ref().map(|when| when.value.clone()),
+            reads_metrics: reads.metrics,
+            reads_params: reads.params,
+            finally: peer.finally,
+            package,
+            retries: if inline { Retries::default() } else { settings.retries },
+            timeout_seconds: if inline { DEFAULT_TIMEOUT_SECONDS } else { settings.timeout_seconds },
+            resources: if inline { Resources::default() } else { settings.resources },
+            cache: settings.cache,
+            action,
+        }
+    }
+}
+
+fn action(definition: &ActionDefinition, files: &FileIndex<'_>) -> Action {
+    match definition {
+        ActionDefinition::Run(argv) => {
+            Action::Run { argv: argv.value.iter().map(|item| argument(&item.value, files)).collect() }
+        }
+        ActionDefinition::Call(call) => {
+            Action::Call { module: call.value.module.clone(), function: call.value.function.clone() }
+        }
+        ActionDefinition::Gate(checks) => Action::Gate { checks: checks.iter().map(|one| one.value.clone()).collect() },
+        ActionDefinition::Register(register) => Action::Register {
+            model: register.model.value.clone(),
+            aliases: register.aliases.iter().map(|alias| alias.value.clone()).collect(),
+        },
+    }
+}
+
+/// An argument; `./train.py`, where that is a project file, becomes `train.py`, as packages list it.
+fn argument(template: &Template, files: &FileIndex<'_>) -> Template {
+    match template.parts() {
+        [Part::Text(text)] if text.starts_with("./") && matches!(files.file(trimmed(text)), Ok(Some(_))) => {
+            Template::literal(trimmed(text))
+        }
+        _ => template.clone(),
+    }
+}
