@@ -25,7 +25,6 @@ use super::warden::Watched;
 use crate::attempt::binding::Binding;
 use crate::attempt::capture::Capture;
 use crate::attempt::capture::DEFAULT_LOG_BYTES;
-use crate::attempt::command::Code;
 use crate::attempt::command::CommandLine;
 use crate::attempt::command::Surroundings;
 use crate::attempt::failure;
@@ -233,13 +232,7 @@ impl Shared {
         let (line, call) = match &job.spec.action {
             Action::Run { argv } => (CommandLine::for_run(argv, job, folder, &binding, surroundings)?, None),
             Action::Call { module, function } => {
-                let call = PythonCall::prepare(
-                    (module, function),
-                    job,
-                    folder,
-                    &binding,
-                    code.map(Code::import_root).as_deref(),
-                )?;
+                let call = PythonCall::prepare((module, function), job, folder, &binding, code)?;
                 let script = self.python_script()?;
                 let line = CommandLine::for_call(&script, call.file(), job, folder, &binding, surroundings)?;
                 (line, Some(call))

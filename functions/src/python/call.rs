@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::attempt::binding::Binding;
+use crate::attempt::command::Code;
 use crate::attempt::failure;
 use crate::attempt::folder::AttemptFolder;
 use crate::executor::AttemptJob;
@@ -37,7 +38,9 @@ struct CallFile<'a> {
     module: &'a str,
     function: &'a str,
     /// Where modules are imported from; the script puts it first.
-    root: Option<&'a Path>,
+    root: Option<PathBuf>,
+    /// What stands for the project folder; paths in messages are given below it.
+    code: Option<&'a Path>,
     inputs: &'a BTreeMap<FieldName, PathBuf>,
     values: &'a BTreeMap<FieldName, Value>,
     outputs: &'a BTreeMap<FieldName, PathBuf>,
@@ -45,11 +48,11 @@ struct CallFile<'a> {
     error: &'a Path,
 }
 
-/// What the script says about an exception.
+/// What the script says about an exception; one without a type is its own, about a call that can not be made.
 #[derive(Deserialize)]
 struct Raised {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Option<String>,
     message: String,
     file: Option<String>,
     line: Option<u32>,
@@ -65,7 +68,7 @@ impl PythonCall {
         job: &AttemptJob,
         folder: &AttemptFolder,
         binding: &Binding,
-        root: Option<&Path>,
+        code: Option<&Code>,
     ) -> Result<Self, Failure> {
         let file = folder.work().join(".call.json");
         let error_file = folder.work().join(".error.json");
@@ -73,7 +76,8 @@ impl PythonCall {
         let call = CallFile {
             module,
             function,
-            root,
+            root: code.map(Code::import_root),
+            code: code.map(|code| code.folder.as_path()),
             inputs: &binding.inputs,
             values: &binding.values,
             outputs: &binding.outputs,
@@ -104,8 +108,11 @@ impl PythonCall {
             (_, _) => String::new(),
         };
         let first_line = raised.message.lines().next().unwrap_or_default();
-        let separator = if first_line.is_empty() { "" } else { ": " };
-        Some(format!("{}{separator}{first_line}{place}", raised.kind))
+        Some(match &raised.kind {
+            Some(kind) if first_line.is_empty() => format!("{kind}{place}"),
+            Some(kind) => format!("{kind}: {first_line}{place}"),
+            None => first_line.to_owned(),
+        })
     }
 }
 

@@ -31,7 +31,7 @@ def main():
         write_metrics(call, result)
     except Unusable as problem:
         say(str(problem))
-        report(call, {"type": "call", "message": str(problem)})
+        report(call, {"type": None, "message": str(problem)})
         sys.exit(1)
     except Exception as error:  # SystemExit and KeyboardInterrupt end the process as they would without us.
         explain(call, error)
@@ -111,29 +111,35 @@ def plain_number(value):
 
 
 def explain(call, error):
-    """Prints a traceback with the step's own frames, and leaves the error in a file."""
+    """Prints a traceback with the step's own frames, by paths of the project, and leaves the error in a file."""
     trim(error, set())
     sys.stdout.flush()
-    traceback.print_exception(type(error), error, error.__traceback__)
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    code = call["code"]
+    if code:
+        text = text.replace('File "{}{}'.format(code, os.sep), 'File "')
+    say(text.rstrip("\n"))
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.split(".")[0]
         say("hint: if `{0}` is a module of the project, add it to `code:`; if it is a library, add it to the requirements".format(top))
     place = {}
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if call["root"] and f.filename.startswith(call["root"] + os.sep)]
+    own = [f for f in frames if code and f.filename.startswith(code + os.sep)]
     if isinstance(error, SyntaxError) and error.filename:
         place = {"file": error.filename, "line": error.lineno}
     elif own or frames:
         frame = (own or frames)[-1]
         place = {"file": frame.filename, "line": frame.lineno, "source": frame.line}
-    if call["root"] and place.get("file", "").startswith(call["root"] + os.sep):
-        place["file"] = os.path.relpath(place["file"], call["root"])
+    if code and place.get("file", "").startswith(code + os.sep):
+        place["file"] = os.path.relpath(place["file"], code)
     kind = type(error).__name__
     report(call, dict(place, type=kind, message=text_of(error)))
 
 
 def text_of(error):
     try:
+        if isinstance(error, SyntaxError):
+            return str(error.msg)
         return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     except Exception:  # A __str__ of the step's own may do anything.
         return ""

@@ -213,5 +213,27 @@ async fn a_step_sees_a_clean_environment() {
     let mut lines: Vec<&str> = log.lines().collect();
     lines.sort_unstable();
     let text = lines.join("\n").replace(&place.path().to_string_lossy().into_owned(), "PLACE");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    GREETING=7 for train
+    HOME=PLACE/state/work/20261124-000000-test/train/1/home
+    LANG=C.UTF-8
+    LIMINAL_ATTEMPT=1
+    LIMINAL_INPUT_SEED=7
+    LIMINAL_OUTPUTS=PLACE/state/work/20261124-000000-test/train/1/out
+    LIMINAL_OUTPUT_MODEL=PLACE/state/work/20261124-000000-test/train/1/out/models/m.bin
+    LIMINAL_PARAM_SEED=7
+    LIMINAL_PIPELINE=train
+    LIMINAL_PROJECT=demo
+    LIMINAL_RUN=20261124-000000-test
+    LIMINAL_STEP=train
+    LIMINAL_WORK=PLACE/state/work/20261124-000000-test/train/1
+    MPLBACKEND=Agg
+    PATH=/usr/bin:/bin
+    PYTHONDONTWRITEBYTECODE=1
+    PYTHONHASHSEED=0
+    PYTHONUNBUFFERED=1
+    PYTHONUTF8=1
+    TMPDIR=PLACE/state/work/20261124-000000-test/train/1/tmp
+    TZ=UTC
+    ");
 }
