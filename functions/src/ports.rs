@@ -1,18 +1,15 @@
 //! The ports of the data plane: narrow, and beside the runner that calls them. Each has a suite in [`crate::conformance`].
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::time::UtcTime;
-use liminal_schemas::value::Value;
 
 use crate::executor::Executor;
 
@@ -232,35 +229,6 @@ pub trait Nonces: Send + Sync + 'static {
     fn fraction(&self) -> f64;
 }
 
-/// What an expression may read.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Scope {
-    /// The run's parameters: `params.<name>`.
-    pub params: BTreeMap<FieldName, Value>,
-    /// Metrics of the steps that the expression names: `metrics.<step>.<metric>`.
-    pub metrics: BTreeMap<StepName, BTreeMap<String, f64>>,
-    /// The run: `run.id`.
-    pub run: String,
-}
-
-/// An expression, as it came out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evaluation {
-    /// Whether it holds.
-    pub value: bool,
-    /// What it read, by reference: `metrics.evaluate.auc`.
-    pub values: BTreeMap<String, Value>,
-}
-
-/// Evaluates the expressions of `when:` and `gate:`.
-pub trait Conditions: Send + Sync + 'static {
-    /// Evaluates an expression.
-    ///
-    /// # Errors
-    /// A sentence on why it has no value.
-    fn evaluate(&self, expression: &str, scope: &Scope) -> Result<Evaluation, String>;
-}
-
 /// All that a runner works with: one implementation of each port, and who the runner is among others.
 pub trait Platform: Send + Sync + 'static {
     /// Keeps objects.
@@ -273,8 +241,6 @@ pub trait Platform: Send + Sync + 'static {
     type Clock: Clock;
     /// Draws random values.
     type Nonces: Nonces;
-    /// Evaluates expressions.
-    type Conditions: Conditions;
 
     /// The object store.
     fn store(&self) -> &Self::Store;
@@ -286,8 +252,6 @@ pub trait Platform: Send + Sync + 'static {
     fn clock(&self) -> &Self::Clock;
     /// The source of random values.
     fn nonces(&self) -> &Self::Nonces;
-    /// The evaluator of expressions.
-    fn conditions(&self) -> &Self::Conditions;
 
     /// The queue that messages for a step go to.
     fn queue_for(&self, pipeline: &PipelineName, run: &RunId, step: &StepName) -> String;

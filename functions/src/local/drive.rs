@@ -24,10 +24,11 @@ use super::platform::LocalEnvironment;
 use super::platform::LocalPlatform;
 use super::platform::queue_of;
 use super::queue::WatchedQueue;
+use crate::executor::AttemptJob;
+use crate::executor::AttemptOutcome;
 use crate::executor::Executor;
 use crate::executor::Stop;
 use crate::ports::Clock;
-use crate::ports::Conditions;
 use crate::ports::Delivery;
 use crate::ports::ObjectStore;
 use crate::ports::QueueError;
@@ -106,10 +107,9 @@ pub enum DriveError {
 ///
 /// # Errors
 /// When another process drives the run, or something other than a step fails.
-pub async fn drive<S, Q, E, X>(
+pub async fn drive<S, Q, E>(
     environment: &LocalEnvironment<S, Q>,
     executor: Arc<E>,
-    conditions: Arc<X>,
     drive: Drive,
     options: DriveOptions,
 ) -> Result<Driven, DriveError>
@@ -117,7 +117,6 @@ where
     S: ObjectStore,
     Q: WatchedQueue,
     E: Executor,
-    X: Conditions,
 {
     let (pipeline, run) = match &drive {
         Drive::Start(record) => (record.pipeline.clone(), record.run.clone()),
@@ -126,7 +125,7 @@ where
     let _lock = DriverLock::take(&environment.locks, &run, SystemClock.now())?;
     let queue = queue_of(&run);
     environment.queue.purge(&queue)?;
-    let platform = LocalPlatform::new(environment.clone(), executor, conditions);
+    let platform = LocalPlatform::new(environment.clone(), executor);
     let runner = Arc::new(Runner::new(platform, options.events));
     match drive {
         Drive::Start(record) => runner.start(*record).await?,
@@ -157,25 +156,65 @@ where
 ///
 /// # Errors
 /// When somebody drives it after all, or a port fails.
-pub async fn cancel_idle<S, Q, E, X>(
+pub async fn cancel_idle<S, Q>(
     environment: &LocalEnvironment<S, Q>,
-    executor: Arc<E>,
-    conditions: Arc<X>,
     pipeline: &PipelineName,
     run: &RunId,
-) -> Result<Option<RunResult>, DriveError>
+) -> Result<RunResult, DriveError>
 where
     S: ObjectStore,
     Q: WatchedQueue,
-    E: Executor,
-    X: Conditions,
 {
     let _lock = DriverLock::take(&environment.locks, run, SystemClock.now())?;
     environment.queue.purge(&queue_of(run))?;
-    let platform = LocalPlatform::new(environment.clone(), executor, conditions);
+    let platform = LocalPlatform::new(environment.clone(), Arc::new(StartsNothing));
     let runner = Runner::new(platform, Events::silent());
     runner.settle_cancelled(pipeline, run).await?;
-    Ok(runner.result(pipeline, run).await?)
+    runner.result(pipeline, run).await?.ok_or_else(|| DriveError::Stuck(run.clone()))
+}
+
+/// An executor for those who only settle.
+struct StartsNothing;
+
+impl Executor for StartsNothing {
+    async fn execute(&self, _: AttemptJob) -> AttemptOutcome {
+        AttemptOutcome::Stopped
+    }
+}
+
+/// How a request to cancel a run came out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cancelled {
+    /// The run has ended, now or before.
+    Ended(RunResult),
+    /// Its driver was asked, and ends the run within moments.
+    Asked(Option<DriverInfo>),
+}
+
+/// Cancels a run: asks its driver, or ends the run here when nobody drives it.
+///
+/// # Errors
+/// When there is no such run, or a port fails.
+pub async fn cancel<S, Q>(
+    environment: &LocalEnvironment<S, Q>,
+    pipeline: &PipelineName,
+    run: &RunId,
+    by: Option<String>,
+) -> Result<Cancelled, DriveError>
+where
+    S: ObjectStore,
+    Q: WatchedQueue,
+{
+    let runner = Runner::new(LocalPlatform::new(environment.clone(), Arc::new(StartsNothing)), Events::silent());
+    if let Some(result) = runner.result(pipeline, run).await? {
+        return Ok(Cancelled::Ended(result));
+    }
+    runner.request_cancel(pipeline, run, by).await?;
+    match cancel_idle(environment, pipeline, run).await {
+        Ok(result) => Ok(Cancelled::Ended(result)),
+        Err(DriveError::Lock(LockError::Held { driver, .. })) => Ok(Cancelled::Asked(driver)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Who drives a run at this moment, if anybody does.
@@ -193,9 +232,9 @@ enum Ending {
     Failed(DriveError),
 }
 
-struct Driver<'a, S: ObjectStore, Q: WatchedQueue, E: Executor, X: Conditions> {
+struct Driver<'a, S: ObjectStore, Q: WatchedQueue, E: Executor> {
     environment: &'a LocalEnvironment<S, Q>,
-    runner: Arc<Runner<LocalPlatform<S, Q, E, X>>>,
+    runner: Arc<Runner<LocalPlatform<S, Q, E>>>,
     pipeline: PipelineName,
     run: RunId,
     queue: String,
@@ -214,12 +253,11 @@ struct Task {
     handled: Result<Handled, RunnerError>,
 }
 
-impl<S, Q, E, X> Driver<'_, S, Q, E, X>
+impl<S, Q, E> Driver<'_, S, Q, E>
 where
     S: ObjectStore,
     Q: WatchedQueue,
     E: Executor,
-    X: Conditions,
 {
     async fn drive(&mut self, mut stop: watch::Receiver<Stop>) -> Result<Driven, DriveError> {
         let cancel_key = keys::cancel(&self.pipeline, &self.run);

@@ -9,11 +9,16 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use liminal_schemas::name::RunId;
 use liminal_schemas::time::UtcTime;
 use serde::Deserialize;
 use serde::Serialize;
+
+/// How often, and how far apart, a lock is tried: whoever looks at a lock holds it for a moment.
+const TRIES: u32 = 4;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// Who drives a run, and since when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,10 +117,16 @@ fn unknown() -> DriverInfo {
 
 fn try_take(locks: &Path, path: &Path, info: &DriverInfo) -> io::Result<Result<File, Option<DriverInfo>>> {
     fs::create_dir_all(locks)?;
+    let mut tries = 0;
     loop {
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) if tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(BETWEEN_TRIES);
+                continue;
+            }
             Err(fs::TryLockError::WouldBlock) => return Ok(Err(read_info(&mut file)?)),
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }

@@ -12,7 +12,6 @@ use super::clock::SystemNonces;
 use super::queue::SqliteQueue;
 use super::store::DirectoryStore;
 use crate::executor::Executor;
-use crate::ports::Conditions;
 use crate::ports::Nonces;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
@@ -36,17 +35,16 @@ impl<S, Q> Clone for LocalEnvironment<S, Q> {
 }
 
 /// What the process that drives a run works with. It holds the run's lock, so no other worker is alive.
-pub(super) struct LocalPlatform<S, Q, E, X> {
+pub(super) struct LocalPlatform<S, Q, E> {
     environment: LocalEnvironment<S, Q>,
     executor: Arc<E>,
-    conditions: Arc<X>,
     worker: String,
 }
 
-impl<S, Q, E, X> LocalPlatform<S, Q, E, X> {
-    pub(super) fn new(environment: LocalEnvironment<S, Q>, executor: Arc<E>, conditions: Arc<X>) -> Self {
+impl<S, Q, E> LocalPlatform<S, Q, E> {
+    pub(super) fn new(environment: LocalEnvironment<S, Q>, executor: Arc<E>) -> Self {
         let worker = format!("local-{}-{}", std::process::id(), SystemNonces.nonce());
-        Self { environment, executor, conditions, worker }
+        Self { environment, executor, worker }
     }
 }
 
@@ -55,13 +53,12 @@ pub(super) fn queue_of(run: &RunId) -> String {
     format!("runs/{run}")
 }
 
-impl<S: ObjectStore, Q: Queue, E: Executor, X: Conditions> Platform for LocalPlatform<S, Q, E, X> {
+impl<S: ObjectStore, Q: Queue, E: Executor> Platform for LocalPlatform<S, Q, E> {
     type Store = S;
     type Queue = Q;
     type Executor = E;
     type Clock = SystemClock;
     type Nonces = SystemNonces;
-    type Conditions = X;
 
     fn store(&self) -> &S {
         &self.environment.store
@@ -77,9 +74,6 @@ impl<S: ObjectStore, Q: Queue, E: Executor, X: Conditions> Platform for LocalPla
     }
     fn nonces(&self) -> &SystemNonces {
         &SystemNonces
-    }
-    fn conditions(&self) -> &X {
-        &self.conditions
     }
 
     fn queue_for(&self, _: &PipelineName, run: &RunId, _: &StepName) -> String {

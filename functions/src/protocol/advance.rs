@@ -55,11 +55,7 @@ pub struct Advance {
 }
 
 /// Decides about every step, and about the run.
-pub fn advance(
-    graph: &Graph,
-    steps: &BTreeMap<StepName, StepSpec>,
-    commits: &BTreeMap<StepName, Settled>,
-) -> Advance {
+pub fn advance(graph: &Graph, steps: &BTreeMap<StepName, StepSpec>, commits: &BTreeMap<StepName, Settled>) -> Advance {
     let mut advance = Advance { finished: outcome(steps.keys(), commits), ..Advance::default() };
     for (name, spec) in steps {
         match next(graph, name, spec, commits) {

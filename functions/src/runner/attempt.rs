@@ -221,8 +221,7 @@ impl<P: Platform> Runner<P> {
         attempt: u32,
         failure: Failure,
     ) -> Result<AttemptFailure, RunnerError> {
-        let record =
-            AttemptFailure { schema: RUN_SCHEMA, attempt, failure, ended_at: self.platform.clock().now() };
+        let record = AttemptFailure { schema: RUN_SCHEMA, attempt, failure, ended_at: self.platform.clock().now() };
         let key = keys::attempt_failure(context.pipeline(), context.run(), step, attempt);
         self.platform.store().put_if_absent(&key, &documents::encode(&key, &record)?).await?;
         Ok(record)

@@ -1,52 +1,49 @@
 //! Gates and conditions: expressions over parameters and the metrics of other steps.
 
+use std::collections::BTreeMap;
+
+use liminal_schemas::expression::Evaluation;
+use liminal_schemas::expression::Expression;
+use liminal_schemas::expression::Scope;
+use liminal_schemas::name::StepName;
 use liminal_schemas::run::CheckResult;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::StepSpec;
 
-use super::Runner;
 use super::context::RunContext;
-use crate::ports::Conditions;
-use crate::ports::Platform;
-use crate::ports::Scope;
 use crate::protocol::attempt::failure;
 
-impl<P: Platform> Runner<P> {
-    /// What the expressions of a step may read: its parents are settled, so their metrics are known.
-    pub(super) fn scope(&self, context: &RunContext, spec: &StepSpec) -> Scope {
-        let metrics = spec.reads_metrics.iter().filter_map(|step| {
-            let commit = context.commit(step)?;
-            Some((step.clone(), commit.metrics.clone()))
-        });
-        Scope {
-            params: (*context.params).clone(),
-            metrics: metrics.collect(),
-            run: context.run().as_str().to_owned(),
-        }
-    }
+/// Evaluates an expression of a step: its parents are settled, so their metrics are known.
+pub(super) fn evaluate(context: &RunContext, spec: &StepSpec, expression: &str) -> Result<Evaluation, String> {
+    let metrics: BTreeMap<StepName, BTreeMap<String, f64>> = spec
+        .reads_metrics
+        .iter()
+        .filter_map(|step| Some((step.clone(), context.commit(step)?.metrics.clone())))
+        .collect();
+    let scope = Scope { params: &context.params, metrics: &metrics, run_id: context.run() };
+    Expression::parse(expression).map_err(|error| error.message)?.evaluate(&scope)
+}
 
-    /// Evaluates every check of a gate, so that people see all that is wrong, and says in the commit how it came out.
-    pub(super) fn check_gate(&self, context: &RunContext, spec: &StepSpec, checks: &[String], commit: &mut Commit) {
-        let scope = self.scope(context, spec);
-        for expression in checks {
-            match self.platform.conditions().evaluate(expression, &scope) {
-                Ok(evaluation) => {
-                    if !evaluation.value && commit.status == CommitStatus::Succeeded {
-                        commit.status = CommitStatus::Rejected;
-                    }
-                    commit.checks.push(CheckResult {
-                        expression: expression.clone(),
-                        passed: evaluation.value,
-                        values: evaluation.values,
-                    });
+/// Evaluates every check of a gate, so that people see all that is wrong, and says in the commit how it came out.
+pub(super) fn check_gate(context: &RunContext, spec: &StepSpec, checks: &[String], commit: &mut Commit) {
+    for expression in checks {
+        match evaluate(context, spec, expression) {
+            Ok(evaluation) => {
+                if !evaluation.value && commit.status == CommitStatus::Succeeded {
+                    commit.status = CommitStatus::Rejected;
                 }
-                Err(problem) => {
-                    commit.status = CommitStatus::Failed;
-                    let message = format!("its check `{expression}` has no value: {problem}");
-                    commit.failure.get_or_insert_with(|| failure(FailureClass::User, message));
-                }
+                commit.checks.push(CheckResult {
+                    expression: expression.clone(),
+                    passed: evaluation.value,
+                    values: evaluation.values,
+                });
+            }
+            Err(problem) => {
+                commit.status = CommitStatus::Failed;
+                let message = format!("its check `{expression}` has no value: {problem}");
+                commit.failure.get_or_insert_with(|| failure(FailureClass::User, message));
             }
         }
     }

@@ -15,14 +15,16 @@ use liminal_schemas::run::SkipReason;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::InputSource;
+use liminal_schemas::step::METRICS_OUTPUT;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
 
 use super::Runner;
 use super::context::RunContext;
 use super::error::RunnerError;
+use super::gate::check_gate;
+use super::gate::evaluate;
 use crate::ports::Clock;
-use crate::ports::Conditions;
 use crate::ports::Platform;
 use crate::protocol::attempt::failure;
 use crate::protocol::caching::CacheUse;
@@ -51,7 +53,7 @@ impl<P: Platform> Runner<P> {
     ) -> Result<Option<Prepared>, RunnerError> {
         let since = self.platform.clock().now();
         if let Some(condition) = &spec.when {
-            match self.platform.conditions().evaluate(condition, &self.scope(context, spec)) {
+            match evaluate(context, spec, condition) {
                 Ok(evaluation) if evaluation.value => {}
                 Ok(_) => {
                     self.skip(context, step, SkipReason::Condition).await?;
@@ -97,7 +99,7 @@ impl<P: Platform> Runner<P> {
             Action::Run { .. } | Action::Call { .. } => return Ok(Some(prepared)),
             Action::Gate { checks } => {
                 let mut commit = self.blank(context, step, CommitStatus::Succeeded, since);
-                self.check_gate(context, spec, checks, &mut commit);
+                check_gate(context, spec, checks, &mut commit);
                 commit
             }
             Action::Register { model, aliases } => {
@@ -176,7 +178,7 @@ fn cache_key(context: &RunContext, spec: &StepSpec, inputs: &BTreeMap<FieldName,
     };
     let metrics = spec.reads_metrics.iter().filter(|_| reads_metrics).filter_map(|step| {
         let commit = context.commit(step)?;
-        Some((step.clone(), Digest::of_document(&commit.metrics)))
+        Some((step.clone(), commit.outputs.get(METRICS_OUTPUT)?.digest))
     });
     let used = spec.params_used();
     let params = context.params.iter().filter(|(name, _)| used.contains(name));

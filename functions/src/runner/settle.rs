@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use liminal_schemas::keys;
 use liminal_schemas::message::StepMessage;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::CancelRequest;
 use liminal_schemas::run::Commit;
@@ -53,7 +55,8 @@ impl<P: Platform> Runner<P> {
     /// Does what is to be done about every step.
     pub(super) async fn settle_frontier(&self, context: &RunContext) -> Result<(), RunnerError> {
         let prefix = keys::run_prefix(context.pipeline(), context.run());
-        let there: BTreeSet<String> = self.platform.store().list(&format!("{prefix}steps/")).await?.into_iter().collect();
+        let there: BTreeSet<String> =
+            self.platform.store().list(&format!("{prefix}steps/")).await?.into_iter().collect();
         for step in context.release.steps.keys() {
             if there.contains(&keys::commit(context.pipeline(), context.run(), step)) {
                 self.commit_of(context, step).await?;
@@ -125,12 +128,7 @@ impl<P: Platform> Runner<P> {
     }
 
     /// Asks for a step to be run.
-    pub(super) async fn send(
-        &self,
-        context: &RunContext,
-        step: &StepName,
-        delay: Duration,
-    ) -> Result<(), RunnerError> {
+    pub(super) async fn send(&self, context: &RunContext, step: &StepName, delay: Duration) -> Result<(), RunnerError> {
         let message = StepMessage::new(context.pipeline().clone(), context.run().clone(), step.clone());
         let queue = self.platform.queue_for(context.pipeline(), context.run(), step);
         self.platform.queue().send(&queue, &message.body(), delay).await?;
@@ -249,13 +247,14 @@ impl<P: Platform> Runner<P> {
     /// Asks for a run to be cancelled. Asking again changes nothing.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When there is no such run, or the store fails.
     pub async fn request_cancel(
         &self,
-        pipeline: &liminal_schemas::name::PipelineName,
-        run: &liminal_schemas::name::RunId,
+        pipeline: &PipelineName,
+        run: &RunId,
         by: Option<String>,
     ) -> Result<(), RunnerError> {
+        self.context(pipeline, run).await?;
         let request = CancelRequest { schema: RUN_SCHEMA, by, requested_at: self.platform.clock().now() };
         let key = keys::cancel(pipeline, run);
         self.platform.store().put_if_absent(&key, &documents::encode(&key, &request)?).await?;
@@ -266,11 +265,7 @@ impl<P: Platform> Runner<P> {
     ///
     /// # Errors
     /// When the run is not there, or a port fails.
-    pub async fn settle_cancelled(
-        &self,
-        pipeline: &liminal_schemas::name::PipelineName,
-        run: &liminal_schemas::name::RunId,
-    ) -> Result<(), RunnerError> {
+    pub async fn settle_cancelled(&self, pipeline: &PipelineName, run: &RunId) -> Result<(), RunnerError> {
         let context = self.context(pipeline, run).await?;
         for step in context.graph.order() {
             if self.commit_of(&context, step).await?.is_some() {

@@ -15,7 +15,6 @@ mod world;
 
 pub use self::executor::SimulatedExecutor;
 pub use self::fault::Faults;
-pub use self::platform::LiteralConditions;
 pub use self::platform::SimulatedNonces;
 pub use self::platform::SimulatedPlatform;
 pub use self::queue::SimulatedQueue;

@@ -9,11 +9,8 @@ use super::queue::SimulatedQueue;
 use super::store::SimulatedStore;
 use super::world::SimulatedClock;
 use super::world::World;
-use crate::ports::Conditions;
-use crate::ports::Evaluation;
 use crate::ports::Nonces;
 use crate::ports::Platform;
-use crate::ports::Scope;
 
 /// All ports of a world, for one process.
 pub struct SimulatedPlatform {
@@ -53,7 +50,6 @@ impl Platform for SimulatedPlatform {
     type Executor = SimulatedExecutor;
     type Clock = SimulatedClock;
     type Nonces = SimulatedNonces;
-    type Conditions = LiteralConditions;
 
     fn store(&self) -> &SimulatedStore {
         &self.store
@@ -69,9 +65,6 @@ impl Platform for SimulatedPlatform {
     }
     fn nonces(&self) -> &SimulatedNonces {
         &self.nonces
-    }
-    fn conditions(&self) -> &LiteralConditions {
-        &LiteralConditions
     }
 
     fn queue_for(&self, _: &PipelineName, _: &RunId, _: &StepName) -> String {
@@ -97,18 +90,5 @@ impl Nonces for SimulatedNonces {
 
     fn fraction(&self) -> f64 {
         self.0.state().fraction()
-    }
-}
-
-/// Knows the expressions `true` and `false`.
-pub struct LiteralConditions;
-
-impl Conditions for LiteralConditions {
-    fn evaluate(&self, expression: &str, _: &Scope) -> Result<Evaluation, String> {
-        match expression {
-            "true" => Ok(Evaluation { value: true, ..Evaluation::default() }),
-            "false" => Ok(Evaluation::default()),
-            other => Err(format!("`{other}` is neither `true` nor `false`")),
-        }
     }
 }

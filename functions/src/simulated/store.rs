@@ -27,8 +27,7 @@ impl SimulatedStore {
 
     async fn perform<T>(&self, key: &str, operation: impl FnOnce(&mut State) -> T + Send) -> Result<T, StoreError> {
         self.world.give_way().await;
-        let failed =
-            |problem: &str| StoreError::Unavailable { key: key.to_owned(), source: problem.to_owned().into() };
+        let failed = |problem: &str| StoreError::Unavailable { key: key.to_owned(), source: problem.to_owned().into() };
         match self.world.fate() {
             Fate::Done => Ok(operation(&mut self.world.state())),
             Fate::Refused => Err(failed("the request was refused")),
@@ -79,10 +78,8 @@ impl ObjectStore for SimulatedStore {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.perform(prefix, |state| {
-            state.objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
-        })
-        .await
+        self.perform(prefix, |state| state.objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+            .await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {

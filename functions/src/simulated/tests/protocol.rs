@@ -1,0 +1,129 @@
+use std::collections::BTreeMap;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::graph::Graph;
+use liminal_schemas::keys;
+use liminal_schemas::name::FieldName;
+use liminal_schemas::name::StepName;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::Commit;
+use liminal_schemas::run::CommitStatus;
+use liminal_schemas::run::ModelVersion;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::RunResult;
+use liminal_schemas::step::InputSource;
+
+use super::pipeline;
+use super::scheduler;
+use crate::simulated::Faults;
+use crate::simulated::World;
+
+/// What a run left, without times and names of processes.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    result: RunResult,
+    outputs: BTreeMap<StepName, (CommitStatus, BTreeMap<FieldName, Digest>)>,
+    model_versions: Vec<(StepName, Digest)>,
+}
+
+fn document<T: serde::de::DeserializeOwned>(world: &World, key: &str) -> T {
+    let state = world.state();
+    let (bytes, _) = state.objects.get(key).unwrap_or_else(|| panic!("{key} is there"));
+    serde_json::from_slice(bytes).expect("a document")
+}
+
+/// Checks what must hold in every world, and tells what the run left.
+fn examine(world: &World, release: &Release, record: &RunRecord) -> Outcome {
+    let (pipeline, run) = (&record.pipeline, &record.run);
+    let created = world.created();
+    let place = |key: &str| {
+        let places: Vec<usize> = (0..created.len()).filter(|place| created[*place] == key).collect();
+        assert!(places.len() <= 1, "{key} was created {} times", places.len());
+        places.first().copied()
+    };
+    let graph = Graph::new(&release.steps).expect("a graph");
+    let mut outputs = BTreeMap::new();
+    for (step, spec) in &release.steps {
+        let committed = place(&keys::commit(pipeline, run, step)).expect("every step has a commit");
+        let commit: Commit = document(world, &keys::commit(pipeline, run, step));
+        let opened = place(&keys::attempt(pipeline, run, step, 1)).unwrap_or(committed);
+        for parent in graph.parents(step) {
+            let before = place(&keys::commit(pipeline, run, parent)).expect("every parent has a commit");
+            assert!(before < opened, "{step} started before {parent} was committed");
+        }
+        for (input, digest) in &commit.inputs {
+            let Some(InputSource::Output { step: maker, output }) = spec.inputs.get(input) else { continue };
+            let made: Commit = document(world, &keys::commit(pipeline, run, maker));
+            assert_eq!(made.outputs.get(output).map(|made| made.digest), Some(*digest), "{step} got what {maker} left");
+        }
+        let digests = commit.outputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest)).collect();
+        // A result from the cache is the same result.
+        let status = if commit.status == CommitStatus::Cached { CommitStatus::Succeeded } else { commit.status };
+        outputs.insert(step.clone(), (status, digests));
+    }
+    let ended = place(&keys::result(pipeline, run)).expect("the run ended");
+    for step in release.steps.keys() {
+        assert!(place(&keys::commit(pipeline, run, step)) < Some(ended), "the run ended before {step}");
+    }
+    let mut result: RunResult = document(world, &keys::result(pipeline, run));
+    result.ended_at = record.started_at;
+    for status in result.steps.values_mut().filter(|status| **status == CommitStatus::Cached) {
+        *status = CommitStatus::Succeeded;
+    }
+    let versions: Vec<String> = created.iter().filter(|key| key.contains("/versions/")).cloned().collect();
+    let mut model_versions: Vec<(StepName, Digest)> = versions
+        .iter()
+        .map(|key| document::<ModelVersion>(world, key))
+        .map(|version| (version.step, version.artifact.digest))
+        .collect();
+    model_versions.sort();
+    Outcome { result, outputs, model_versions }
+}
+
+fn outcome(seed: u64, faults: Faults, processes: usize) -> (Outcome, u64) {
+    let release = pipeline::draw(&World::calm(seed));
+    let record = pipeline::run_record(&release, "20261124-000000-test");
+    let world = World::new(seed, faults);
+    scheduler::carry_out(&world, &release, &record, processes, seed % 2 == 0);
+    (examine(&world, &release, &record), world.operations())
+}
+
+#[test]
+fn faults_change_neither_digests_nor_the_end_of_a_run() {
+    for seed in 0..400 {
+        let faults = Faults {
+            refusals: 0.02,
+            lost_responses: 0.02,
+            crashes: 0.01,
+            failed_attempts: 0.1,
+            overruns: 0.05,
+            duplicates: 0.2,
+            at_most: 5,
+            crash_at: None,
+        };
+        let compared = std::panic::catch_unwind(|| {
+            let (expected, _) = outcome(seed, Faults::default(), 1);
+            let (found, _) = outcome(seed, faults, 1 + usize::try_from(seed % 3).expect("small"));
+            assert_eq!(found, expected);
+        });
+        if let Err(panic) = compared {
+            eprintln!("the seed is {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+#[test]
+fn a_process_may_die_before_and_after_every_single_operation() {
+    for seed in [3, 8] {
+        let (expected, operations) = outcome(seed, Faults::default(), 1);
+        for crash_at in 0..operations * 2 {
+            let faults = Faults { crash_at: Some(crash_at), ..Faults::default() };
+            let compared = std::panic::catch_unwind(|| assert_eq!(outcome(seed, faults, 1).0, expected));
+            if let Err(panic) = compared {
+                eprintln!("the seed is {seed}, and the process dies at {crash_at}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
