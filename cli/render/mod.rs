@@ -3,6 +3,9 @@
 
 pub(crate) mod findings;
 pub(crate) mod graph;
+pub(crate) mod lineage;
+pub(crate) mod metrics;
+pub(crate) mod plan_markdown;
 pub(crate) mod plan_text;
 pub(crate) mod run_summary;
 pub(crate) mod style;

@@ -8,6 +8,10 @@ const SWEEPS: usize = 8;
 /// to end: nothing keeps such a drawing legible, but it can still be quick.
 const MOST_PASSAGES: usize = 3000;
 
+/// How much more the wish of a passing arrow counts than that of a box: a box may stand a little beside its place, an
+/// arrow that swerves is ugly.
+const PASSAGE_WEIGHT: f64 = 8.0;
+
 /// What is to be drawn: how much room each box needs across the direction of the arrows, and the arrows.
 pub(super) struct Boxes<'a> {
     /// How many there are.
@@ -38,6 +42,7 @@ pub(super) struct Layout {
 struct Item {
     layer: usize,
     room: f64,
+    weight: f64,
     before: Vec<usize>,
     after: Vec<usize>,
     centre: f64,
@@ -48,7 +53,14 @@ pub(super) fn layout(boxes: &Boxes<'_>) -> Layout {
     let layers = layers(boxes);
     let mut items: Vec<Item> = layers
         .iter()
-        .map(|&layer| Item { layer, room: boxes.breadth, before: Vec::new(), after: Vec::new(), centre: 0.0 })
+        .map(|&layer| Item {
+            layer,
+            room: boxes.breadth,
+            weight: 1.0,
+            before: Vec::new(),
+            after: Vec::new(),
+            centre: 0.0,
+        })
         .collect();
     let lengths = boxes.arrows.iter().map(|&(from, to)| layers[to] - layers[from] - 1);
     let routed = lengths.sum::<usize>() <= MOST_PASSAGES;
@@ -62,7 +74,14 @@ pub(super) fn layout(boxes: &Boxes<'_>) -> Layout {
         }
         for layer in layers[from] + 1..layers[to] {
             let next = items.len();
-            items.push(Item { layer, room: boxes.lane, before: Vec::new(), after: Vec::new(), centre: 0.0 });
+            items.push(Item {
+                layer,
+                room: boxes.lane,
+                weight: PASSAGE_WEIGHT,
+                before: Vec::new(),
+                after: Vec::new(),
+                centre: 0.0,
+            });
             connect(&mut items, last, next);
             passage.push(next);
             last = next;
@@ -203,7 +222,7 @@ fn straighten(rows: &[Vec<usize>], items: &mut [Item]) {
                     wish.unwrap_or(items[item].centre)
                 })
                 .collect();
-            let rooms: Vec<f64> = row.iter().map(|&item| items[item].room).collect();
+            let rooms: Vec<(f64, f64)> = row.iter().map(|&item| (items[item].room, items[item].weight)).collect();
             for (&item, centre) in row.iter().zip(apart(&wanted, &rooms)) {
                 items[item].centre = centre;
             }
@@ -211,31 +230,36 @@ fn straighten(rows: &[Vec<usize>], items: &mut [Item]) {
     }
 }
 
-/// The centres nearest to those wanted (least squares) that keep the order and leave each item its room: isotonic
-/// regression by pooling neighbours that want to be at the same place.
-fn apart(wanted: &[f64], rooms: &[f64]) -> Vec<f64> {
+/// The centres nearest to those wanted (weighted least squares) that keep the order and leave each item its room, given
+/// as room and weight: isotonic regression by pooling neighbours that want to be at the same place.
+fn apart(wanted: &[f64], rooms: &[(f64, f64)]) -> Vec<f64> {
     let mut offset = 0.0;
-    let offsets: Vec<f64> = rooms
-        .iter()
-        .enumerate()
-        .map(|(place, room)| {
-            if place > 0 {
-                offset += f64::midpoint(rooms[place - 1], *room);
-            }
-            offset
-        })
-        .collect();
-    let mut pools: Vec<(f64, usize)> = Vec::new();
-    for (wish, offset) in wanted.iter().zip(&offsets) {
-        let mut pool = (wish - offset, 1);
-        while let Some(&(value, size)) = pools.last().filter(|(value, _)| *value >= pool.0) {
-            pool = ((value * index(size) + pool.0 * index(pool.1)) / index(size + pool.1), size + pool.1);
-            pools.pop();
+    let mut offsets = Vec::with_capacity(rooms.len());
+    for (place, (room, _)) in rooms.iter().enumerate() {
+        if place > 0 {
+            offset += f64::midpoint(rooms[place - 1].0, *room);
+        }
+        offsets.push(offset);
+    }
+    let mut pools: Vec<Pool> = Vec::new();
+    for ((wish, offset), (_, weight)) in wanted.iter().zip(&offsets).zip(rooms) {
+        let mut pool = Pool { value: wish - offset, weight: *weight, size: 1 };
+        while let Some(last) = pools.pop_if(|last| last.value >= pool.value) {
+            let weight = last.weight + pool.weight;
+            let value = (last.value * last.weight + pool.value * pool.weight) / weight;
+            pool = Pool { value, weight, size: last.size + pool.size };
         }
         pools.push(pool);
     }
-    let values = pools.iter().flat_map(|&(value, size)| std::iter::repeat_n(value, size));
+    let values = pools.iter().flat_map(|pool| std::iter::repeat_n(pool.value, pool.size));
     values.zip(offsets).map(|(value, offset)| value + offset).collect()
+}
+
+/// Neighbours that end up side by side.
+struct Pool {
+    value: f64,
+    weight: f64,
+    size: usize,
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -82,7 +82,7 @@ impl Drawing {
     }
 
     fn size(&self) -> (f64, f64) {
-        let depth = self.along(self.layout.depth) - LAYER_GAP + MARGIN;
+        let depth = self.along(self.layout.depth) - self.layer_gap() + MARGIN;
         let breadth = self.layout.breadth - GAP + 2.0 * MARGIN;
         if self.downward { (breadth, depth) } else { (depth, breadth) }
     }
@@ -90,7 +90,12 @@ impl Drawing {
     /// Where a layer begins.
     #[expect(clippy::cast_precision_loss, reason = "places in a drawing are far below 2^52")]
     fn along(&self, layer: usize) -> f64 {
-        MARGIN + layer as f64 * (LAYER_GAP + self.thickness())
+        MARGIN + layer as f64 * (self.layer_gap() + self.thickness())
+    }
+
+    /// Arrows to the side need more room to turn, since the boxes they lead to are further apart.
+    const fn layer_gap(&self) -> f64 {
+        if self.downward { LAYER_GAP } else { LAYER_GAP * 1.75 }
     }
 
     /// What a box takes along the direction of the arrows.
@@ -172,12 +177,10 @@ fn shape(step: &Node, (x, y): (f64, f64)) -> String {
         ),
     };
     let middle = x + WIDTH / 2.0;
-    let about = [step.phase.map(Phase::as_str), step.finally.then_some("finally")];
-    let about: Vec<&str> = about.into_iter().flatten().collect();
-    let second = match about.is_empty() {
-        true => step.does.clone(),
-        false => format!("{} · {}", about.join(" · "), step.does),
-    };
+    // The shape says already whether it is a gate, so the keyword only takes room.
+    let does = step.does.split_once(' ').map_or(step.does.as_str(), |(_, what)| what);
+    let about = [step.finally.then_some("finally"), step.phase.map(Phase::as_str), Some(does)];
+    let second = about.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let condition = step.when.as_ref().map(|when| format!("\nwhen {when}")).unwrap_or_default();
     format!(
         "<g><title>{}</title>{outline}\
@@ -224,8 +227,8 @@ mod tests {
         <path d="M108.0 66.0C108.0 89.0 108.0 89.0 108.0 112.0" marker-end="url(#arrow)"><title>fetch → clean: data</title></path>
         </g>
         <g text-anchor="middle">
-        <g><title>fetch: call steps.fetch:fetch</title><rect x="16.0" y="16.0" width="184" height="50" rx="9" fill="#dbeafe" stroke="#2563eb" stroke-width="1.5"/><text x="108.0" y="38.0" font-size="13" font-weight="600" fill="#0f172a">fetch</text><text x="108.0" y="54.0" font-size="10" fill="#334155">fetch · call steps.fetch:fetch</text></g>
-        <g><title>clean: call steps.clean:clean</title><rect x="16.0" y="112.0" width="184" height="50" rx="9" fill="#cffafe" stroke="#0e7490" stroke-width="1.5"/><text x="108.0" y="134.0" font-size="13" font-weight="600" fill="#0f172a">clean</text><text x="108.0" y="150.0" font-size="10" fill="#334155">clean · call steps.clean:clean</text></g>
+        <g><title>fetch: call steps.fetch:fetch</title><rect x="16.0" y="16.0" width="184" height="50" rx="9" fill="#dbeafe" stroke="#2563eb" stroke-width="1.5"/><text x="108.0" y="38.0" font-size="13" font-weight="600" fill="#0f172a">fetch</text><text x="108.0" y="54.0" font-size="10" fill="#334155">fetch · steps.fetch:fetch</text></g>
+        <g><title>clean: call steps.clean:clean</title><rect x="16.0" y="112.0" width="184" height="50" rx="9" fill="#cffafe" stroke="#0e7490" stroke-width="1.5"/><text x="108.0" y="134.0" font-size="13" font-weight="600" fill="#0f172a">clean</text><text x="108.0" y="150.0" font-size="10" fill="#334155">clean · steps.clean:clean</text></g>
         </g>
         </svg>
         "##);
