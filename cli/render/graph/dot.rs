@@ -11,7 +11,7 @@ pub(crate) fn dot(picture: &Picture) -> String {
     text.push_str("  rankdir=TB;\n  bgcolor=\"transparent\";\n");
     text.push_str("  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica,Arial,sans-serif\"];\n");
     text.push_str(
-        "  edge [color=\"#64748b\", fontcolor=\"#64748b\", fontsize=10, fontname=\"Helvetica,Arial,sans-serif\"];\n",
+        "  edge [color=\"#75859b\", fontcolor=\"#75859b\", fontsize=10, fontname=\"Helvetica,Arial,sans-serif\"];\n",
     );
     for step in &picture.steps {
         let (fill, line) = colours(step.phase);
@@ -81,7 +81,7 @@ mod tests {
           rankdir=TB;
           bgcolor="transparent";
           node [shape=box, style="rounded,filled", fontname="Helvetica,Arial,sans-serif"];
-          edge [color="#64748b", fontcolor="#64748b", fontsize=10, fontname="Helvetica,Arial,sans-serif"];
+          edge [color="#75859b", fontcolor="#75859b", fontsize=10, fontname="Helvetica,Arial,sans-serif"];
           "fetch" [label="fetch\nfetch", tooltip="call steps.fetch:fetch", fillcolor="#dbeafe", color="#2563eb", fontcolor="#111827"];
           "clean" [label="clean\nclean", tooltip="call steps.clean:clean", fillcolor="#cffafe", color="#0e7490", fontcolor="#111827"];
           "end" [label="end\nconsume", tooltip="call steps.end:end", fillcolor="#fce7f3", color="#be185d", fontcolor="#111827", style="rounded,filled,dashed"];

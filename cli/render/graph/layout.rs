@@ -8,8 +8,8 @@ const SWEEPS: usize = 8;
 /// to end: nothing keeps such a drawing legible, but it can still be quick.
 const MOST_PASSAGES: usize = 3000;
 
-/// How much more the wish of a passing arrow counts than that of a box: a box may stand a little beside its place, an
-/// arrow that swerves is ugly.
+/// How much more the wish of an arrow that passes several layers counts than that of a box: a box may stand a little
+/// beside its place, a long arrow that swerves is ugly.
 const PASSAGE_WEIGHT: f64 = 8.0;
 
 /// What is to be drawn: how much room each box needs across the direction of the arrows, and the arrows.
@@ -77,7 +77,7 @@ pub(super) fn layout(boxes: &Boxes<'_>) -> Layout {
             items.push(Item {
                 layer,
                 room: boxes.lane,
-                weight: PASSAGE_WEIGHT,
+                weight: 1.0,
                 before: Vec::new(),
                 after: Vec::new(),
                 centre: 0.0,
@@ -87,6 +87,9 @@ pub(super) fn layout(boxes: &Boxes<'_>) -> Layout {
             last = next;
         }
         connect(&mut items, last, to);
+        if passage.len() > 1 {
+            passage.iter().for_each(|&place| items[place].weight = PASSAGE_WEIGHT);
+        }
         passages.push(passage);
     }
     let depth = layers.iter().max().map_or(0, |last| last + 1);

@@ -46,8 +46,8 @@ pub(crate) fn svg(picture: &Picture) -> String {
          <title>{title}</title>\n\
          <defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" \
          orient=\"auto-start-reverse\" markerUnits=\"userSpaceOnUse\">\
-         <path d=\"M0.5 0.5 7.5 4 0.5 7.5z\" fill=\"#64748b\"/></marker></defs>\n\
-         <g fill=\"none\" stroke=\"#64748b\" stroke-width=\"1.5\">\n"
+         <path d=\"M0.5 0.5 7.5 4 0.5 7.5z\" fill=\"#75859b\"/></marker></defs>\n\
+         <g fill=\"none\" stroke=\"#75859b\" stroke-width=\"1.5\">\n"
     );
     for (edge, bends) in picture.edges.iter().zip(&drawing.layout.bends) {
         text.push_str(&drawing.arrow(picture, edge, bends));
@@ -222,8 +222,8 @@ mod tests {
         insta::assert_snapshot!(svg(&Picture::new(&samples::release_of(steps))), @r##"
         <svg xmlns="http://www.w3.org/2000/svg" width="216" height="178" viewBox="0 0 216 178" role="img" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif">
         <title>breast-cancer/train</title>
-        <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse" markerUnits="userSpaceOnUse"><path d="M0.5 0.5 7.5 4 0.5 7.5z" fill="#64748b"/></marker></defs>
-        <g fill="none" stroke="#64748b" stroke-width="1.5">
+        <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse" markerUnits="userSpaceOnUse"><path d="M0.5 0.5 7.5 4 0.5 7.5z" fill="#75859b"/></marker></defs>
+        <g fill="none" stroke="#75859b" stroke-width="1.5">
         <path d="M108.0 66.0C108.0 89.0 108.0 89.0 108.0 112.0" marker-end="url(#arrow)"><title>fetch → clean: data</title></path>
         </g>
         <g text-anchor="middle">
