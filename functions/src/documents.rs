@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn a_document_that_is_no_such_document_is_named_with_its_fault() {
-        insta::assert_snapshot!(problem(b"{\"schema\":1,\"vers"), @"");
-        insta::assert_snapshot!(problem(b"\0\0\0\0"), @"");
-        insta::assert_snapshot!(problem(b"{\"schema\":1}"), @"");
-        insta::assert_snapshot!(problem(b"{\"schema\":7,\"anything\":[]}"), @"");
+        insta::assert_snapshot!(problem(b"{\"schema\":1,\"vers"), @"object models/m/aliases/champion.json is corrupt: EOF while parsing a string at line 1 column 17");
+        insta::assert_snapshot!(problem(b"\0\0\0\0"), @"object models/m/aliases/champion.json is corrupt: expected value at line 1 column 1");
+        insta::assert_snapshot!(problem(b"{\"schema\":1}"), @"object models/m/aliases/champion.json is corrupt: missing field `version` at line 1 column 12");
+        insta::assert_snapshot!(problem(b"{\"schema\":7,\"anything\":[]}"), @"object models/m/aliases/champion.json has schema 7, and this liminal knows only 1");
     }
 }

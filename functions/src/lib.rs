@@ -7,6 +7,7 @@ pub mod conformance;
 pub mod documents;
 pub mod executor;
 pub mod local;
+pub mod object_key;
 pub mod ports;
 pub mod protocol;
 pub mod python;

@@ -152,6 +152,14 @@ fn lock_path(locks: &Path, run: &RunId) -> PathBuf {
     locks.join(format!("{run}.lock"))
 }
 
-fn host() -> String {
+/// Whether a process of this machine is alive.
+pub fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // A process of somebody else answers with "not permitted": it is there.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+/// The name of this machine.
+pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

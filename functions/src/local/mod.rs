@@ -10,6 +10,8 @@ mod platform;
 pub mod queue;
 pub mod sandbox;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod unpack;
 pub mod warden;
 

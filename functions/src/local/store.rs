@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use liminal_schemas::digest::Digest;
 
+use crate::object_key;
 use crate::ports::Etag;
 use crate::ports::Object;
 use crate::ports::ObjectStore;
@@ -34,12 +35,6 @@ const LEFT_OVER_AFTER: Duration = Duration::from_secs(60 * 60);
 /// model registry promise to people. All else survives the death of the process without that, and what a loss of power
 /// takes from it (records of a run, cached results) costs a run that is made again.
 const DURABLE: &[&str] = &["live/", "models/", "releases/", "state/"];
-
-/// The longest key, in bytes: S3's limit.
-const MAX_KEY_BYTES: usize = 1024;
-
-/// The longest part of a key between two `/`, in bytes: the limit of a file name.
-const MAX_PART_BYTES: usize = 255;
 
 /// Objects as files below a directory.
 #[derive(Debug)]
@@ -72,7 +67,7 @@ impl DirectoryStore {
     /// # Errors
     /// When the key is none that a store would take.
     pub fn path_of(&self, key: &str) -> Result<PathBuf, StoreError> {
-        check_key(key)?;
+        object_key::check(key)?;
         Ok(self.root.join(key))
     }
 
@@ -228,7 +223,7 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        check_prefix(prefix)?;
+        object_key::check_prefix(prefix)?;
         self.find(prefix).map_err(failed(prefix, "listed"))
     }
 
@@ -269,44 +264,4 @@ fn is_durable(key: &str) -> bool {
 fn failed(key: &str, action: &'static str) -> impl FnOnce(io::Error) -> StoreError {
     let key = key.to_owned();
     move |source| StoreError::Io { key, action, source }
-}
-
-fn check_key(key: &str) -> Result<(), StoreError> {
-    if key.is_empty() {
-        return refuse(key, "it is empty");
-    }
-    if key.ends_with('/') {
-        return refuse(key, "it ends with `/`");
-    }
-    check_prefix(key)
-}
-
-/// Checks what keys and prefixes have in common, so that no path leaves the directory or meets a file of the store's own.
-fn check_prefix(prefix: &str) -> Result<(), StoreError> {
-    if prefix.len() > MAX_KEY_BYTES {
-        return refuse(prefix, "it has more than 1024 bytes");
-    }
-    if prefix.starts_with('/') {
-        return refuse(prefix, "it begins with `/`");
-    }
-    if prefix.chars().any(|c| c.is_control() || c == '\\') {
-        return refuse(prefix, "it holds a backslash or a control character");
-    }
-    let parts = prefix.strip_suffix('/').unwrap_or(prefix).split('/');
-    for part in parts.filter(|_| !prefix.is_empty()) {
-        if part.is_empty() {
-            return refuse(prefix, "it holds an empty part");
-        }
-        if part.starts_with('.') {
-            return refuse(prefix, "a part of it begins with `.`");
-        }
-        if part.len() > MAX_PART_BYTES {
-            return refuse(prefix, "a part of it has more than 255 bytes");
-        }
-    }
-    Ok(())
-}
-
-fn refuse(key: &str, problem: &'static str) -> Result<(), StoreError> {
-    Err(StoreError::InvalidKey { key: key.chars().take(80).collect(), problem })
 }

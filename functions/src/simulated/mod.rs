@@ -6,6 +6,8 @@
 
 mod executor;
 mod fault;
+#[cfg(test)]
+pub(crate) mod pipeline;
 mod platform;
 mod queue;
 mod store;

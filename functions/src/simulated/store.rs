@@ -5,6 +5,7 @@ use std::future::pending;
 use super::fault::Fate;
 use super::world::State;
 use super::world::World;
+use crate::object_key;
 use crate::ports::Etag;
 use crate::ports::Object;
 use crate::ports::ObjectStore;
@@ -52,6 +53,7 @@ impl SimulatedStore {
 
 impl ObjectStore for SimulatedStore {
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        object_key::check(key)?;
         self.perform(key, |state| {
             state.objects.get(key).map(|(bytes, version)| Object { bytes: bytes.clone(), etag: etag(*version) })
         })
@@ -59,6 +61,7 @@ impl ObjectStore for SimulatedStore {
     }
 
     async fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put, StoreError> {
+        object_key::check(key)?;
         self.perform(key, |state| {
             if state.objects.contains_key(key) {
                 return Put::Exists;
@@ -83,6 +86,7 @@ impl ObjectStore for SimulatedStore {
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        object_key::check(key)?;
         self.perform(key, |state| {
             state.objects.remove(key);
         })
@@ -90,6 +94,7 @@ impl ObjectStore for SimulatedStore {
     }
 
     async fn exists(&self, key: &str) -> Result<bool, StoreError> {
+        object_key::check(key)?;
         self.perform(key, |state| state.objects.contains_key(key)).await
     }
 }

@@ -1,5 +1,4 @@
 //! Random small pipelines through the real runner, in worlds where everything goes wrong.
 
-mod pipeline;
 mod protocol;
 mod scheduler;

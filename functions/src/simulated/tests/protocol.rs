@@ -13,10 +13,10 @@ use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
 use liminal_schemas::step::InputSource;
 
-use super::pipeline;
 use super::scheduler;
 use crate::simulated::Faults;
 use crate::simulated::World;
+use crate::simulated::pipeline;
 
 /// What a run left, without times and names of processes.
 #[derive(Debug, PartialEq)]

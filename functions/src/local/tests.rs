@@ -1,0 +1,5 @@
+//! The local store, queue and driver, by what they promise.
+
+mod drive;
+mod queue;
+mod store;

@@ -1,0 +1,517 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::keys;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::Artifact;
+use liminal_schemas::run::AttemptRecord;
+use liminal_schemas::run::Commit;
+use liminal_schemas::run::CommitStatus;
+use liminal_schemas::run::ModelAlias;
+use liminal_schemas::run::ModelVersion;
+use liminal_schemas::run::RUN_SCHEMA;
+use liminal_schemas::run::RunCache;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::RunResult;
+use liminal_schemas::run::RunStatus;
+use liminal_schemas::run::SkipReason;
+use liminal_schemas::step::ArtifactKind;
+use liminal_schemas::step::FailureClass;
+use liminal_schemas::step::Retries;
+use liminal_schemas::step::StepSpec;
+use liminal_schemas::time::UtcTime;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+
+use crate::executor::AttemptJob;
+use crate::executor::AttemptOutcome;
+use crate::executor::Executor;
+use crate::executor::Stop;
+use crate::local::LocalEnvironment;
+use crate::local::clock::SystemClock;
+use crate::local::drive::Cancelled;
+use crate::local::drive::Drive;
+use crate::local::drive::DriveError;
+use crate::local::drive::DriveOptions;
+use crate::local::drive::Driven;
+use crate::local::drive::cancel;
+use crate::local::drive::drive;
+use crate::local::drive::is_driven;
+use crate::local::lock::DriverLock;
+use crate::local::queue::SqliteQueue;
+use crate::local::store::DirectoryStore;
+use crate::ports::Clock;
+use crate::ports::ObjectStore;
+use crate::protocol::attempt::failure;
+use crate::runner::Events;
+use crate::runner::RunEvent;
+use crate::runner::RunnerError;
+use crate::simulated::pipeline::field;
+use crate::simulated::pipeline::gate;
+use crate::simulated::pipeline::output;
+use crate::simulated::pipeline::register;
+use crate::simulated::pipeline::release;
+use crate::simulated::pipeline::run_record;
+use crate::simulated::pipeline::step;
+use crate::simulated::pipeline::step_name;
+use crate::simulated::pipeline::with_inputs;
+
+/// Leaves outputs that depend on the step and its inputs, without starting anything.
+struct Executes {
+    store: Arc<DirectoryStore>,
+    log: Mutex<Vec<String>>,
+    running: AtomicU32,
+    most: AtomicU32,
+}
+
+impl Executes {
+    fn started(&self) -> Vec<String> {
+        self.log.lock().expect("whole").clone()
+    }
+}
+
+impl Executor for Executes {
+    async fn execute(&self, mut job: AttemptJob) -> AttemptOutcome {
+        self.log.lock().expect("whole").push(format!("{}#{}", job.step, job.attempt));
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        let name = job.step.as_str();
+        let mut stopped = false;
+        if name.starts_with("slow") {
+            let pause = tokio::time::sleep(Duration::from_millis(40));
+            tokio::select! {
+                () = pause => {}
+                _ = job.stop.changed() => stopped = true,
+            }
+        }
+        if name.starts_with("endless") {
+            stopped = job.stop.changed().await.is_ok();
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        if stopped {
+            return AttemptOutcome::Stopped;
+        }
+        if name.starts_with("broken") || (name.starts_with("flaky") && job.attempt < 3) {
+            return AttemptOutcome::Failed(failure(FailureClass::User, "it exited with status 1"));
+        }
+        let mut outputs = BTreeMap::new();
+        for output in job.spec.outputs.keys() {
+            let inputs: Vec<&Digest> = job.inputs.values().map(|artifact| &artifact.digest).collect();
+            let content = Digest::of_document(&(&job.step, output, inputs)).hex();
+            let digest = Digest::of_bytes(content.as_bytes());
+            self.store.put_if_absent(&keys::artifact(&digest), content.as_bytes()).await.expect("written");
+            outputs.insert(output.clone(), Artifact { digest, kind: ArtifactKind::File, bytes: 64 });
+        }
+        AttemptOutcome::Succeeded { outputs, metrics: BTreeMap::from([("auc".to_owned(), 0.9)]) }
+    }
+}
+
+/// A project's local environment, and what is run in it.
+struct Place {
+    _folder: TempDir,
+    environment: LocalEnvironment,
+    executor: Arc<Executes>,
+    release: Release,
+    stop: watch::Sender<Stop>,
+    runs: AtomicU32,
+}
+
+impl Place {
+    async fn new(release: Release) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(DirectoryStore::open(folder.path().join("objects")).expect("a store"));
+        let queue = SqliteQueue::open(folder.path().join("queue.sqlite"), SystemClock).expect("a queue").queue;
+        let environment =
+            LocalEnvironment { store: Arc::clone(&store), queue: Arc::new(queue), locks: folder.path().join("locks") };
+        let executor =
+            Arc::new(Executes { store, log: Mutex::default(), running: AtomicU32::new(0), most: AtomicU32::new(0) });
+        let place = Self {
+            _folder: folder,
+            environment,
+            executor,
+            release,
+            stop: watch::channel(Stop::No).0,
+            runs: AtomicU32::new(0),
+        };
+        place.publish().await;
+        place
+    }
+
+    async fn publish(&self) {
+        let key = keys::release(&self.release.pipeline, &self.release.revision());
+        let bytes = serde_json::to_vec(&self.release).expect("serialises");
+        self.environment.store.put_if_absent(&key, &bytes).await.expect("written");
+    }
+
+    fn record(&self) -> RunRecord {
+        let number = self.runs.fetch_add(1, Ordering::SeqCst);
+        run_record(&self.release, &format!("20261124-00000{number}-test"))
+    }
+
+    fn options(&self, events: Events) -> DriveOptions {
+        DriveOptions { jobs: 2, stop: self.stop.subscribe(), events }
+    }
+
+    async fn drive(&self, what: Drive) -> Result<Driven, DriveError> {
+        let driving = drive(&self.environment, Arc::clone(&self.executor), what, self.options(Events::silent()));
+        tokio::time::timeout(Duration::from_secs(20), driving).await.expect("no run hangs")
+    }
+
+    async fn run(&self, record: &RunRecord) -> RunResult {
+        match self.drive(Drive::Start(Box::new(record.clone()))).await.expect("driven") {
+            Driven::Finished(result) => result,
+            Driven::Interrupted => panic!("nobody interrupts"),
+        }
+    }
+
+    async fn resume(&self, record: &RunRecord) -> Result<Driven, DriveError> {
+        self.drive(Drive::Resume { pipeline: record.pipeline.clone(), run: record.run.clone() }).await
+    }
+
+    async fn commit(&self, record: &RunRecord, step: &str) -> Commit {
+        self.read(&keys::commit(&record.pipeline, &record.run, &step_name(step))).await
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> T {
+        let object = self.environment.store.get(key).await.expect("read").expect("there");
+        serde_json::from_slice(&object.bytes).expect("a document")
+    }
+
+    fn overwrite(&self, key: &str, bytes: &[u8]) {
+        let path = self.environment.store.path_of(key).expect("a key");
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, bytes).expect("written");
+    }
+}
+
+fn statuses(result: &RunResult) -> String {
+    let steps: Vec<String> = result.steps.iter().map(|(step, status)| format!("{step} {status}")).collect();
+    format!("{}: {}", result.status, steps.join(", "))
+}
+
+fn reading(mut step: StepSpec, after: &[&str]) -> StepSpec {
+    step.after = after.iter().map(|name| step_name(name)).collect();
+    step
+}
+
+fn training() -> Release {
+    release([
+        ("fetch", step("fetch")),
+        ("slow-a", with_inputs(step("a"), &["fetch"])),
+        ("slow-b", with_inputs(step("b"), &["fetch"])),
+        ("evaluate", {
+            let mut evaluate = step("evaluate");
+            for (name, maker) in [("a", "slow-a"), ("b", "slow-b")] {
+                evaluate.inputs.insert(field(name), output(maker));
+            }
+            evaluate
+        }),
+        ("validate", gate("metrics.evaluate.auc > 0.8", &["evaluate"])),
+        ("register", reading(register("model", "evaluate"), &["validate"])),
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_goes_from_fetch_to_a_registered_model_and_the_next_is_cached() {
+    let place = Place::new(training()).await;
+    let first = place.record();
+    let result = place.run(&first).await;
+    insta::assert_snapshot!(statuses(&result), @"succeeded: evaluate succeeded, fetch succeeded, register succeeded, slow-a succeeded, slow-b succeeded, validate succeeded");
+    assert_eq!(place.executor.most.load(Ordering::SeqCst), 2, "steps that can run at once do");
+    let registered = place.commit(&first, "register").await;
+    let champion: ModelAlias = place.read("models/model/aliases/champion.json").await;
+    assert_eq!(registered.model.expect("registered").version, champion.version);
+    let version: ModelVersion = place.read("models/model/versions/00000001.json").await;
+    assert_eq!(version.metrics.get("evaluate.auc"), Some(&0.9));
+
+    let second = place.record();
+    let result = place.run(&second).await;
+    insta::assert_snapshot!(statuses(&result), @"succeeded: evaluate cached, fetch cached, register cached, slow-a cached, slow-b cached, validate cached");
+    assert_eq!(place.executor.started().len(), 4, "nothing is started again");
+    assert_eq!(place.commit(&second, "fetch").await.cached_from, Some(first.run));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fresh_steps_run_again_and_no_cache_runs_all() {
+    let place = Place::new(training()).await;
+    place.run(&place.record()).await;
+    let fresh = RunCache { off: false, fresh: [step_name("evaluate")].into() };
+    let result = place.run(&RunRecord { cache: fresh, ..place.record() }).await;
+    insta::assert_snapshot!(statuses(&result), @"succeeded: evaluate succeeded, fetch cached, register cached, slow-a cached, slow-b cached, validate cached");
+    let off = RunCache { off: true, ..RunCache::default() };
+    let result = place.run(&RunRecord { cache: off, ..place.record() }).await;
+    insta::assert_snapshot!(statuses(&result), @"succeeded: evaluate succeeded, fetch succeeded, register succeeded, slow-a succeeded, slow-b succeeded, validate succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cached_result_whose_artifact_is_gone_or_whose_entry_is_corrupt_is_made_again() {
+    let place = Place::new(release([("fetch", step("fetch"))])).await;
+    let first = place.record();
+    place.run(&first).await;
+    let commit = place.commit(&first, "fetch").await;
+    place.environment.store.delete(&keys::artifact(&commit.outputs["data"].digest)).await.expect("deleted");
+    assert_eq!(statuses(&place.run(&place.record()).await), "succeeded: fetch succeeded");
+    assert_eq!(statuses(&place.run(&place.record()).await), "succeeded: fetch cached");
+    place.overwrite(&keys::cache(&commit.cache_key.expect("a key")), b"{\"schema\":1,\"pipel");
+    assert_eq!(statuses(&place.run(&place.record()).await), "succeeded: fetch succeeded");
+    assert_eq!(statuses(&place.run(&place.record()).await), "succeeded: fetch cached");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_step_skips_what_depends_on_it_and_finally_still_runs() {
+    let place = Place::new(release([
+        ("broken", step("broken")),
+        ("after", with_inputs(step("after"), &["broken"])),
+        ("other", step("other")),
+        ("notify", StepSpec { finally: true, ..step("notify") }),
+    ]))
+    .await;
+    let record = place.record();
+    let result = place.run(&record).await;
+    insta::assert_snapshot!(statuses(&result), @"failed: after skipped, broken failed, notify succeeded, other succeeded");
+    let skipped = place.commit(&record, "after").await.skipped;
+    assert_eq!(skipped, Some(SkipReason::Upstream(step_name("broken"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_gate_rejects_the_run_and_keeps_the_model_from_being_registered() {
+    let mut release = training();
+    release.steps.insert(step_name("validate"), gate("metrics.evaluate.auc > 0.95", &["evaluate"]));
+    let place = Place::new(release).await;
+    let record = place.record();
+    let result = place.run(&record).await;
+    insta::assert_snapshot!(statuses(&result), @"rejected: evaluate succeeded, fetch succeeded, register skipped, slow-a succeeded, slow-b succeeded, validate rejected");
+    let checks = place.commit(&record, "validate").await.checks;
+    assert_eq!(checks.len(), 1);
+    assert!(!checks[0].passed);
+    assert!(place.environment.store.list("models/").await.expect("listed").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_false_condition_skips_a_step_and_those_that_need_its_data_alone() {
+    let conditional = StepSpec { when: Some("1 > 2".to_owned()), ..step("maybe") };
+    let place = Place::new(release([
+        ("maybe", conditional),
+        ("needs", with_inputs(step("needs"), &["maybe"])),
+        ("follows", reading(step("follows"), &["maybe"])),
+    ]))
+    .await;
+    let result = place.run(&place.record()).await;
+    insta::assert_snapshot!(statuses(&result), @"succeeded: follows succeeded, maybe skipped, needs skipped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_are_retried_as_often_as_the_step_says() {
+    let retries = |max| Retries { max, backoff_seconds: 0.01, ..Retries::default() };
+    let place = Place::new(release([
+        ("flaky", StepSpec { retries: retries(2), ..step("flaky") }),
+        ("broken", StepSpec { retries: retries(1), ..step("broken") }),
+    ]))
+    .await;
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let options = place.options(Events::to(sender));
+    let start = Drive::Start(Box::new(place.record()));
+    let driven = drive(&place.environment, Arc::clone(&place.executor), start, options).await.expect("driven");
+    let Driven::Finished(result) = driven else { panic!("nobody interrupts") };
+    insta::assert_snapshot!(statuses(&result), @"failed: broken failed, flaky succeeded");
+    let mut started = place.executor.started();
+    started.sort();
+    insta::assert_snapshot!(started.join(" "), @"broken#1 broken#2 flaky#1 flaky#2 flaky#3");
+    let mut last = None;
+    let mut retried = 0;
+    while let Ok(event) = events.try_recv() {
+        retried += usize::from(matches!(event, RunEvent::AttemptFailed { retry_in: Some(_), .. }));
+        last = Some(event);
+    }
+    assert_eq!(retried, 3);
+    assert_eq!(last, Some(RunEvent::RunFinished { status: RunStatus::Failed }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_run_is_resumed_and_ends() {
+    let place = Place::new(release([("endless", step("endless")), ("fetch", step("fetch"))])).await;
+    let record = place.record();
+    let interrupt = async {
+        while place.executor.started().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        place.stop.send_replace(Stop::Gracefully);
+    };
+    let start = Drive::Start(Box::new(record.clone()));
+    let (driven, ()) = tokio::join!(place.drive(start), interrupt);
+    assert_eq!(driven.expect("driven"), Driven::Interrupted);
+    assert_eq!(place.commit(&record, "fetch").await.status, CommitStatus::Succeeded);
+    assert_eq!(is_driven(&place.environment.locks, &record.run).expect("looked"), None);
+
+    place.stop.send_replace(Stop::No);
+    let again = async {
+        while place.executor.started().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(is_driven(&place.environment.locks, &record.run).expect("looked").is_some());
+        place.stop.send_replace(Stop::Gracefully);
+    };
+    let (driven, ()) = tokio::join!(place.resume(&record), again);
+    assert_eq!(driven.expect("driven"), Driven::Interrupted);
+    assert_eq!(place.executor.started().last().map(String::as_str), Some("endless#2"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_driver_was_killed_is_resumed_without_repeating_what_is_committed() {
+    let place = Place::new(training()).await;
+    let record = place.record();
+    let store = &place.environment.store;
+    // What a driver leaves that is killed while `slow-a` runs: an attempt with a live lease, and `fetch` committed.
+    place.run(&record).await;
+    for step in ["slow-a", "evaluate", "validate", "register"] {
+        store.delete(&keys::commit(&record.pipeline, &record.run, &step_name(step))).await.expect("deleted");
+    }
+    store.delete(&keys::result(&record.pipeline, &record.run)).await.expect("deleted");
+    for key in store.list("cache/").await.expect("listed") {
+        store.delete(&key).await.expect("deleted");
+    }
+    let before = place.executor.started().len();
+    let Driven::Finished(result) = place.resume(&record).await.expect("driven") else { panic!("nobody interrupts") };
+    insta::assert_snapshot!(statuses(&result), @"succeeded: evaluate succeeded, fetch succeeded, register succeeded, slow-a succeeded, slow-b succeeded, validate succeeded");
+    let mut started = place.executor.started().split_off(before);
+    started.sort();
+    insta::assert_snapshot!(started.join(" "), @"evaluate#2 slow-a#2");
+    let versions = store.list("models/model/versions/").await.expect("listed");
+    assert_eq!(versions.len(), 1, "the registration is found again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_cancelled_through_its_driver_or_without_one() {
+    let place = Place::new(release([
+        ("endless", step("endless")),
+        ("next", with_inputs(step("next"), &["endless"])),
+        ("notify", StepSpec { finally: true, ..step("notify") }),
+    ]))
+    .await;
+    let record = place.record();
+    let asks = async {
+        while place.executor.started().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        cancel(&place.environment, &record.pipeline, &record.run, None).await.expect("cancelled")
+    };
+    let start = Drive::Start(Box::new(record.clone()));
+    let (driven, asked) = tokio::join!(place.drive(start), asks);
+    assert!(matches!(asked, Cancelled::Asked(Some(_))));
+    let Driven::Finished(result) = driven.expect("driven") else { panic!("nobody interrupts") };
+    insta::assert_snapshot!(statuses(&result), @"cancelled: endless failed, next skipped, notify skipped");
+
+    let idle = place.record();
+    let bytes = serde_json::to_vec(&idle).expect("serialises");
+    place.environment.store.put_if_absent(&keys::run(&idle.pipeline, &idle.run), &bytes).await.expect("written");
+    let ended = cancel(&place.environment, &idle.pipeline, &idle.run, None).await.expect("cancelled");
+    let Cancelled::Ended(result) = ended else { panic!("nobody drives it") };
+    insta::assert_snapshot!(statuses(&result), @"cancelled: endless skipped, next skipped, notify skipped");
+    assert_eq!(place.resume(&idle).await.expect("driven"), Driven::Finished(result));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_driven_by_one_process_at_a_time() {
+    let place = Place::new(training()).await;
+    let record = place.record();
+    let locks = place.environment.locks.clone();
+    let lock = DriverLock::take(&locks, &record.run, SystemClock.now()).expect("free");
+    let error = place.drive(Drive::Start(Box::new(record.clone()))).await.expect_err("held");
+    let text = error.to_string();
+    assert!(text.starts_with("run 20261124-000000-test is being driven by process "), "{text}");
+    drop(lock);
+    assert_eq!(place.run(&record).await.status, RunStatus::Succeeded);
+    assert_eq!(fs::read_dir(&locks).expect("a folder").count(), 0, "no lock file is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starting_another_run_under_a_taken_id_is_refused() {
+    let place = Place::new(release([("fetch", step("fetch"))])).await;
+    let record = place.record();
+    place.run(&record).await;
+    let other = RunRecord { started_by: Some("someone else".to_owned()), ..record };
+    let error = place.drive(Drive::Start(Box::new(other))).await.expect_err("taken");
+    insta::assert_snapshot!(error, @"pipeline pipeline already has a run 20261124-000000-test");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_make_no_sense_are_named_and_nothing_hangs() {
+    let place = Place::new(release([("fetch", step("fetch")), ("next", with_inputs(step("next"), &["fetch"]))])).await;
+    let record = place.record();
+    place.run(&record).await;
+    let fetch = step_name("fetch");
+    let commit_key = keys::commit(&record.pipeline, &record.run, &fetch);
+    let result_key = keys::result(&record.pipeline, &record.run);
+    place.environment.store.delete(&result_key).await.expect("deleted");
+
+    place.overwrite(&commit_key, b"{\"schema\":1,\"run\":\"2026");
+    let error = place.resume(&record).await.expect_err("corrupt");
+    insta::assert_snapshot!(error, @"object runs/pipeline/20261124-000000-test/steps/fetch/commit.json is corrupt");
+
+    place.overwrite(&commit_key, b"{\"schema\":99}");
+    let error = place.resume(&record).await.expect_err("too new");
+    insta::assert_snapshot!(error, @"object runs/pipeline/20261124-000000-test/steps/fetch/commit.json has schema 99, and this liminal knows only 1");
+
+    place.environment.store.delete(&commit_key).await.expect("deleted");
+    place.overwrite(&keys::attempt(&record.pipeline, &record.run, &fetch, 1), b"");
+    for key in place.environment.store.list("cache/").await.expect("listed") {
+        place.environment.store.delete(&key).await.expect("deleted");
+    }
+    let Driven::Finished(result) = place.resume(&record).await.expect("driven") else { panic!("nobody interrupts") };
+    assert_eq!(result.status, RunStatus::Failed);
+    let failed = place.commit(&record, "fetch").await.failure.expect("failed");
+    insta::assert_snapshot!(failed.message, @"object runs/pipeline/20261124-000000-test/steps/fetch/attempts/1.json is corrupt: EOF while parsing a value at line 1 column 0");
+
+    place.overwrite(&keys::run(&record.pipeline, &record.run), b"[]");
+    place.environment.store.delete(&result_key).await.expect("deleted");
+    let error = place.resume(&record).await.expect_err("corrupt");
+    insta::assert_snapshot!(error, @"object runs/pipeline/20261124-000000-test/run.json is corrupt");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_that_is_gone_or_altered_is_told_apart() {
+    let place = Place::new(release([("fetch", step("fetch"))])).await;
+    let record = place.record();
+    let key = keys::release(&record.pipeline, &record.revision);
+    let other = serde_json::to_vec(&training()).expect("serialises");
+    place.overwrite(&key, &other);
+    let error = place.drive(Drive::Start(Box::new(record.clone()))).await.expect_err("altered");
+    assert!(matches!(error, DriveError::Runner(RunnerError::AlteredRelease { .. })));
+    place.environment.store.delete(&key).await.expect("deleted");
+    let error = place.resume(&record).await.expect_err("gone");
+    assert!(matches!(error, DriveError::Runner(RunnerError::NoRelease { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_kills_its_driver_every_time_comes_to_an_end() {
+    let place = Place::new(release([("fetch", step("fetch"))])).await;
+    let record = place.record();
+    let run = serde_json::to_vec(&record).expect("serialises");
+    place.environment.store.put_if_absent(&keys::run(&record.pipeline, &record.run), &run).await.expect("written");
+    for attempt in 1..=6 {
+        let opened = AttemptRecord {
+            schema: RUN_SCHEMA,
+            run: record.run.clone(),
+            step: step_name("fetch"),
+            attempt,
+            nonce: format!("nonce-{attempt}"),
+            worker: format!("killed-{attempt}"),
+            started_at: UtcTime::from_millis(0),
+            lease_until: SystemClock.now().plus_millis(3_600_000),
+        };
+        let bytes = serde_json::to_vec(&opened).expect("serialises");
+        place.overwrite(&keys::attempt(&record.pipeline, &record.run, &opened.step, attempt), &bytes);
+    }
+    let Driven::Finished(result) = place.resume(&record).await.expect("driven") else { panic!("nobody interrupts") };
+    assert_eq!(statuses(&result), "failed: fetch failed");
+    assert!(place.executor.started().is_empty());
+    let failed = place.commit(&record, "fetch").await.failure.expect("failed");
+    assert_eq!(failed.class, FailureClass::Infrastructure);
+}
