@@ -9,9 +9,12 @@ pub(crate) fn closest<'a>(text: &str, among: impl IntoIterator<Item = &'a str>) 
     if length > COMPARED_CHARS {
         return None;
     }
-    let scored = among.into_iter().map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate));
+    let allowed = (length / 3).clamp(1, 3);
+    // What differs more in length can not be near, and comparing costs far more than counting.
+    let near = among.into_iter().filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed);
+    let scored = near.map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate));
     let (distance, candidate) = scored.min_by_key(|(distance, _)| *distance)?;
-    (distance <= (length / 3).clamp(1, 3)).then_some(candidate)
+    (distance <= allowed).then_some(candidate)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use liminal_schemas::digest::Digest;
 use liminal_schemas::files::ProjectFile;
 use liminal_schemas::files::ProjectFiles;
 use liminal_schemas::files::RefusedFile;
@@ -29,12 +30,19 @@ impl MemoryFiles {
     }
 }
 
+/// Any id will do that is another one for another content.
+fn known(content: &[u8]) -> ProjectFile {
+    let mut blob = Digest::of_bytes(content).hex();
+    blob.truncate(40);
+    ProjectFile { blob, executable: false }
+}
+
 impl ProjectFiles for MemoryFiles {
     fn file(&self, path: &str) -> Result<Option<ProjectFile>, RefusedFile> {
         if let Some(why) = self.refused.get(path) {
             return Err(why.clone());
         }
-        Ok(self.files.get(path).map(|_| ProjectFile { blob: "0".repeat(40), executable: false }))
+        Ok(self.files.get(path).map(|content| known(content)))
     }
 
     fn under(&self, folder: &str) -> Result<Vec<(String, ProjectFile)>, (String, RefusedFile)> {
@@ -43,8 +51,8 @@ impl ProjectFiles for MemoryFiles {
         if let Some((path, why)) = self.refused.iter().find(|(path, _)| below(path)) {
             return Err((path.clone(), why.clone()));
         }
-        let file = ProjectFile { blob: "0".repeat(40), executable: false };
-        Ok(self.files.keys().filter(|path| below(path)).map(|path| (path.clone(), file.clone())).collect())
+        let inside = self.files.iter().filter(|(path, _)| below(path));
+        Ok(inside.map(|(path, content)| (path.clone(), known(content))).collect())
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, String> {

@@ -16,7 +16,6 @@ use crate::name::StepName;
 
 use super::Edges;
 use super::Resolver;
-use super::Scope;
 use super::inputs::Referrer;
 use super::inputs::no_param;
 use super::inputs::no_step;
@@ -41,7 +40,7 @@ pub(super) struct Reads {
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn conditions(&mut self, scope: &Scope<'a>, step: Referrer<'_, 'a>, edges: &mut Edges) -> Reads {
+    pub(super) fn conditions(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges) -> Reads {
         let checks: &'a [Spanned<String>] = match &step.peer.definition.action {
             ActionDefinition::Gate(checks) => checks,
             ActionDefinition::Run(_) | ActionDefinition::Call(_) | ActionDefinition::Register(_) => &[],
@@ -49,11 +48,11 @@ impl<'a> Resolver<'a> {
         let mut reads = Reads::default();
         for text in step.peer.definition.when.iter().chain(checks) {
             match self.expressions.parse(&text.value).as_ref() {
-                Ok(expression) => self.condition(scope, step, text, expression, edges, &mut reads),
+                Ok(expression) => self.condition(step, text, expression, edges, &mut reads),
                 Err(error) => {
                     let message = format!("this expression can not be read: {error}");
                     let finding = Finding::error(Code::ExpressionSyntax, &within(text, error.offset), message);
-                    self.findings.push(finding.label("here"));
+                    self.findings.push(finding);
                 }
             }
         }
@@ -62,13 +61,13 @@ impl<'a> Resolver<'a> {
 
     fn condition(
         &mut self,
-        scope: &Scope<'a>,
         step: Referrer<'_, 'a>,
         text: &Spanned<String>,
         expression: &Expression,
         edges: &mut Edges,
         reads: &mut Reads,
     ) {
+        let scope = step.scope;
         let references = expression.references();
         for problem in &references.problems {
             let span = within(text, problem.offset);
@@ -83,19 +82,20 @@ impl<'a> Resolver<'a> {
         }
         for maker in references.metrics.keys() {
             let span = word(text, maker.as_str());
-            let Some((maker, peer)) = scope.steps.get_key_value(maker) else {
+            let Some((maker, peer)) = scope.step(maker.as_str()) else {
                 self.findings.push(no_step(scope, maker.as_str(), &span));
                 continue;
             };
-            if peer.definition.metrics.is_none() {
+            if maker != step.name && peer.definition.metrics.is_none() {
                 let message = format!("step {maker} declares no metrics");
                 let finding = Finding::error(Code::UnknownReference, &span, message);
-                let hint = format!("add `metrics: metrics.json` to {maker} and let it write a flat JSON object of numbers");
+                let hint =
+                    format!("add `metrics: metrics.json` to {maker} and let it write a flat JSON object of numbers");
                 self.findings.push(finding.related(peer.key, "the step is here").hint(hint));
                 continue;
             }
             if self.wait_for(step, (maker, peer), &span, edges) {
-                reads.metrics.insert((*maker).clone());
+                reads.metrics.insert(maker.clone());
             }
         }
         if let Err(error) = expression.check(&scope.types) {

@@ -28,12 +28,12 @@ pub(super) struct FileIndex<'a> {
     files: &'a dyn ProjectFiles,
     single: RefCell<HashMap<String, Result<Option<PackageFile>, NoFile>>>,
     folders: RefCell<HashMap<String, Result<Rc<Files>, NoFile>>>,
-    python: OnceCell<Vec<String>>,
+    all: OnceCell<Vec<String>>,
 }
 
 impl<'a> FileIndex<'a> {
     pub(super) fn new(files: &'a dyn ProjectFiles) -> Self {
-        Self { files, single: RefCell::default(), folders: RefCell::default(), python: OnceCell::new() }
+        Self { files, single: RefCell::default(), folders: RefCell::default(), all: OnceCell::new() }
     }
 
     /// The file at a path, if there is one.
@@ -79,15 +79,15 @@ impl<'a> FileIndex<'a> {
         if below.is_empty() { Err(NoFile::Missing) } else { Ok(below) }
     }
 
-    /// The Python file that a missing path was likely meant to be.
-    pub(super) fn similar_python(&self, path: &str) -> Option<&str> {
-        let python = self.python.get_or_init(|| {
+    /// The file that a missing path was likely meant to be: one with a similar path, else one of the same name elsewhere.
+    pub(super) fn similar(&self, path: &str) -> Option<&str> {
+        let all = self.all.get_or_init(|| {
             let all = self.files.under("").unwrap_or_default();
-            all.into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".py") && !is_made(path)).collect()
+            all.into_iter().map(|(path, _)| path).filter(|path| !is_made(path)).collect()
         });
         let name = path.rsplit('/').next().unwrap_or(path);
-        let same_name = || python.iter().find(|known| known.rsplit('/').next() == Some(name)).map(String::as_str);
-        crate::suggestion::closest(path, python.iter().map(String::as_str)).or_else(same_name)
+        let same_name = || all.iter().find(|known| known.rsplit('/').next() == Some(name)).map(String::as_str);
+        crate::suggestion::closest(path, all.iter().map(String::as_str)).or_else(same_name)
     }
 }
 

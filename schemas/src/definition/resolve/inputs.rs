@@ -36,15 +36,16 @@ pub(super) struct Inputs {
 /// The step that refers to something.
 #[derive(Clone, Copy)]
 pub(super) struct Referrer<'s, 'a> {
+    pub(super) scope: &'s Scope<'a>,
     pub(super) name: &'s StepName,
     pub(super) peer: &'s Peer<'a>,
 }
 
 impl Resolver<'_> {
-    pub(super) fn inputs(&mut self, scope: &Scope<'_>, step: Referrer<'_, '_>, edges: &mut Edges) -> Inputs {
+    pub(super) fn inputs(&mut self, step: Referrer<'_, '_>, edges: &mut Edges) -> Inputs {
         let mut inputs = Inputs::default();
         for (name, entry) in &step.peer.definition.inputs {
-            if let Some(source) = self.input(scope, step, &entry.value, edges) {
+            if let Some(source) = self.input(step, &entry.value, edges) {
                 if let InputSource::File { path, .. } = &source {
                     inputs.paths.push(path.clone());
                 }
@@ -52,14 +53,13 @@ impl Resolver<'_> {
             }
         }
         if let ActionDefinition::Register(register) = &step.peer.definition.action {
-            self.registered(scope, step, &register.artifact, edges, &mut inputs);
+            self.registered(step, &register.artifact, edges, &mut inputs);
         }
         inputs
     }
 
     fn registered(
         &mut self,
-        scope: &Scope<'_>,
         step: Referrer<'_, '_>,
         artifact: &Spanned<String>,
         edges: &mut Edges,
@@ -71,10 +71,11 @@ impl Resolver<'_> {
             let finding = Finding::error(Code::InvalidValue, &other.key, message);
             self.findings.push(finding.label("give this input another name").related(&artifact.span, "the artifact"));
         }
-        match self.input(scope, step, artifact, edges) {
+        match self.input(step, artifact, edges) {
             Some(source @ InputSource::Output { .. }) => drop(inputs.sources.insert(name, source)),
             Some(InputSource::Param { .. } | InputSource::Model { .. } | InputSource::File { .. }) => {
-                let message = format!("`{}` is no output of a step, and only these become model versions", artifact.value);
+                let message =
+                    format!("`{}` is no output of a step, and only these become model versions", artifact.value);
                 self.findings.push(
                     Finding::error(Code::InvalidValue, &artifact.span, message)
                         .hint("write the step and its output, as in `train.model`"),
@@ -84,19 +85,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn input(
-        &mut self,
-        scope: &Scope<'_>,
-        step: Referrer<'_, '_>,
-        reference: &Spanned<String>,
-        edges: &mut Edges,
-    ) -> Option<InputSource> {
+    fn input(&mut self, step: Referrer<'_, '_>, reference: &Spanned<String>, edges: &mut Edges) -> Option<InputSource> {
         let (text, span) = (reference.value.as_str(), &reference.span);
         if text.starts_with("./") || text.starts_with("../") || text == "." {
             return self.file_input(text, span);
         }
         match text.split_once('.') {
-            Some(("params", name)) => self.param_input(scope, name, span),
+            Some(("params", name)) => self.param_input(step.scope, name, span),
             Some(("models", rest)) => self.model_input(rest, span),
             Some(("secrets", name)) => {
                 let message = "a secret can not be an input, since inputs are kept";
@@ -105,10 +100,10 @@ impl Resolver<'_> {
                 None
             }
             Some((other, rest)) if !text.contains('/') && !RESERVED_STEP_NAMES.contains(&other) => {
-                self.output_input(scope, step, (other, rest), reference, edges)
+                self.output_input(step, (other, rest), reference, edges)
             }
             Some(_) | None => {
-                self.findings.push(no_reference(scope, text, span));
+                self.findings.push(no_reference(step.scope, text, span));
                 None
             }
         }
@@ -117,7 +112,10 @@ impl Resolver<'_> {
     fn file_input(&mut self, text: &str, span: &Span) -> Option<InputSource> {
         let path = trimmed(text);
         let parts = || path.split('/').filter(|part| *part != ".");
-        if parts().any(|part| part == "..") || path.contains(['\\', '\0']) || parts().any(str::is_empty) && !path.is_empty() {
+        if parts().any(|part| part == "..")
+            || path.contains(['\\', '\0'])
+            || parts().any(str::is_empty) && !path.is_empty()
+        {
             let message = format!("`{text}` is no path below the project");
             let hint = "write `./`, then a path relative to the project, with `/` between its parts";
             self.findings.push(Finding::error(Code::UnsafePath, span, message).hint(hint));
@@ -145,6 +143,7 @@ impl Resolver<'_> {
         let (name, selector) = text.split_once('@').unwrap_or((text, ""));
         let selected = match selector {
             "" if !text.contains('@') => Ok(ModelSelector::Latest),
+            "" => Err("a version or an alias is missing after `@`".to_owned()),
             digits if digits.starts_with(|c: char| c.is_ascii_digit()) => match digits.parse() {
                 Ok(version) if version > 0 => Ok(ModelSelector::Version(version)),
                 Ok(_) | Err(_) => Err(format!("`{digits}` is no version of a model: they are numbered from 1")),
@@ -164,20 +163,20 @@ impl Resolver<'_> {
 
     fn output_input(
         &mut self,
-        scope: &Scope<'_>,
         step: Referrer<'_, '_>,
         (maker, output): (&str, &str),
         reference: &Spanned<String>,
         edges: &mut Edges,
     ) -> Option<InputSource> {
         let span = &reference.span;
-        let Some((name, peer)) = scope.step(maker) else {
-            self.findings.push(no_reference(scope, &reference.value, span));
+        let Some((name, peer)) = step.scope.step(maker) else {
+            self.findings.push(no_reference(step.scope, &reference.value, span));
             return None;
         };
         let Some(output) = peer.outputs.get(output) else {
             let message = format!("step {name} has no output `{output}`");
-            let mut finding = Finding::error(Code::UnknownReference, span, message).related(peer.key, "the step is here");
+            let mut finding =
+                Finding::error(Code::UnknownReference, span, message).related(peer.key, "the step is here");
             if let Some(meant) = closest(output, peer.outputs.iter().map(FieldName::as_str)) {
                 finding = finding.label(format!("did you mean `{name}.{meant}`?"));
             }

@@ -24,7 +24,6 @@ use crate::definition::model::PipelineDefinition;
 use crate::definition::model::StepDefinition;
 use crate::digest::Digest;
 use crate::files::ProjectFiles;
-use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Report;
 use crate::finding::Span;
@@ -72,7 +71,8 @@ pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut R
         used: BTreeSet::new(),
         findings: Vec::new(),
     };
-    let releases = definition.pipelines.iter().map(|(name, entry)| (name.clone(), resolver.pipeline(name, &entry.value)));
+    let releases =
+        definition.pipelines.iter().map(|(name, entry)| (name.clone(), resolver.pipeline(name, &entry.value)));
     let releases = releases.collect();
     resolver.warn_of_unused_params();
     report.findings.append(&mut resolver.findings);
@@ -129,7 +129,7 @@ impl<'a> Resolver<'a> {
     fn pipeline(&mut self, name: &PipelineName, pipeline: &'a PipelineDefinition) -> Release {
         let params = params::effective(self.definition, pipeline);
         let types = params.iter().map(|(name, spec)| ((*name).clone(), spec.value_type)).collect();
-        let steps = self.peers(pipeline);
+        let steps = Self::peers(pipeline);
         let scope = Scope { definition: pipeline, params, types, steps };
         self.check_shared_env(&scope);
         let mut edges = Edges::new();
@@ -151,15 +151,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn peers(&mut self, pipeline: &'a PipelineDefinition) -> BTreeMap<&'a StepName, Peer<'a>> {
+    /// All steps of a pipeline. A name that stands under `finally:` as well was reported when the definition was read.
+    fn peers(pipeline: &'a PipelineDefinition) -> BTreeMap<&'a StepName, Peer<'a>> {
         let mut peers = BTreeMap::new();
-        let all = pipeline.steps.iter().map(|one| (one, false)).chain(pipeline.finally.iter().map(|one| (one, true)));
-        for ((name, Entry { key, value }), finally) in all {
-            let peer = Peer { definition: value, key, finally, outputs: outputs::names(value) };
-            if let Some(Peer { key: first, .. }) = peers.insert(name, peer) {
-                let message = format!("step {name} stands under `steps:` and under `finally:`");
-                let finding = Finding::error(Code::DuplicateKey, key, message);
-                self.findings.push(finding.label("give it another name").related(first, "the other one is here"));
+        for (steps, finally) in [(&pipeline.finally, true), (&pipeline.steps, false)] {
+            for (name, Entry { key, value }) in steps {
+                peers.insert(name, Peer { definition: value, key, finally, outputs: outputs::names(value) });
             }
         }
         peers

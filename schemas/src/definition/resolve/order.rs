@@ -44,16 +44,16 @@ impl Resolver<'_> {
         true
     }
 
-    pub(super) fn after(&mut self, scope: &Scope<'_>, step: Referrer<'_, '_>, edges: &mut Edges) -> BTreeSet<StepName> {
+    pub(super) fn after(&mut self, step: Referrer<'_, '_>, edges: &mut Edges) -> BTreeSet<StepName> {
         let mut after = BTreeSet::new();
         for target in &step.peer.definition.after {
-            match scope.steps.get_key_value(&target.value) {
+            match step.scope.step(target.value.as_str()) {
                 Some((name, peer)) => {
                     if self.wait_for(step, (name, peer), &target.span, edges) {
                         after.insert(target.value.clone());
                     }
                 }
-                None => self.findings.push(no_step(scope, target.value.as_str(), &target.span)),
+                None => self.findings.push(no_step(step.scope, target.value.as_str(), &target.span)),
             }
         }
         after

@@ -82,7 +82,9 @@ impl Resolver<'_> {
         // inside a folder comes right behind it.
         let mut paths: Vec<(Vec<String>, &Written<'_>)> = outputs
             .iter()
-            .map(|output| (output.path.value.to_lowercase().trim_end_matches('/').split('/').map(str::to_owned).collect(), output))
+            .map(|output| {
+                (output.path.value.to_lowercase().trim_end_matches('/').split('/').map(str::to_owned).collect(), output)
+            })
             .collect();
         paths.sort_by(|(a, _), (b, _)| a.cmp(b));
         for pair in paths.windows(2) {
@@ -110,11 +112,13 @@ impl Resolver<'_> {
             OutputRole::Data => {}
             OutputRole::Metrics if path.ends_with('/') => {
                 let message = "metrics are one JSON file, not a folder";
-                self.findings.push(Finding::error(Code::InvalidValue, span, message).hint("write `metrics: metrics.json`"));
+                self.findings
+                    .push(Finding::error(Code::InvalidValue, span, message).hint("write `metrics: metrics.json`"));
             }
             OutputRole::Metrics => {}
             OutputRole::Plot => {
-                let extension = path.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, extension)| extension);
+                let extension =
+                    path.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, extension)| extension);
                 if !extension.is_some_and(|extension| PLOT_TYPES.contains(&extension.to_lowercase().as_str())) {
                     let message = format!("plot `{}` is of no type that can be shown", output.name);
                     let finding = Finding::warning(Code::InvalidValue, span, message);

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use crate::definition::model::ActionDefinition;
 use crate::definition::model::StepDefinition;
 use crate::digest::Digest;
+use crate::files::RefusedFile;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Span;
@@ -67,14 +68,22 @@ struct Program<'a> {
     /// Arguments that name project files.
     argv: Vec<(&'a str, &'a Span)>,
     needs_python: bool,
+    /// Where the step says what it does.
+    span: &'a Span,
 }
 
 impl<'a> Resolver<'a> {
     /// The package of a step. `inputs` are the project paths among its inputs, already known to be there.
-    pub(super) fn package(&mut self, step: &'a StepDefinition, python: Python<'a>, inputs: &[String]) -> Option<Digest> {
+    pub(super) fn package(
+        &mut self,
+        step: &'a StepDefinition,
+        python: Python<'a>,
+        inputs: &[String],
+    ) -> Option<Digest> {
         let program = self.program(step, python)?;
         let code = python.code.iter().chain(&step.code);
-        let paths: Vec<(&str, &Span)> = code.map(|path| (path.value.as_str(), &path.span)).chain(program.argv).collect();
+        let paths: Vec<(&str, &Span)> =
+            code.map(|path| (path.value.as_str(), &path.span)).chain(program.argv).collect();
         let wishes = Wishes {
             root: python.root.to_owned(),
             module: program.module.map(|(module, _)| module.to_owned()),
@@ -101,10 +110,10 @@ impl<'a> Resolver<'a> {
                 files.extend(below.iter().map(|(path, file)| (path.clone(), file.clone())));
             }
         }
+        self.check_case(&files, program.span);
         let environment = program.needs_python.then(|| self.python_spec(python));
         let digest = (!files.is_empty() || environment.is_some()).then(|| {
-            let spec =
-                PackageSpec { packer: PACKER_VERSION, root: python.root.to_owned(), files, python: environment };
+            let spec = PackageSpec { packer: PACKER_VERSION, root: python.root.to_owned(), files, python: environment };
             let digest = spec.digest();
             self.packages.specs.insert(digest, spec);
             digest
@@ -125,13 +134,16 @@ impl<'a> Resolver<'a> {
                 optional_module: false,
                 argv: Vec::new(),
                 needs_python: true,
+                span: &call.span,
             }),
             ActionDefinition::Run(argv) => {
                 let literals: Vec<Option<(&str, &Span)>> =
                     argv.value.iter().map(|item| Some((literal(item)?, &item.span))).collect();
                 let runs_python = literals.first().copied().flatten().is_some_and(|(name, _)| is_python(name));
                 let module = literals.windows(2).find_map(|pair| match pair {
-                    [Some(("-m", _)), Some((module, span))] if runs_python && is_module(module) => Some((*module, *span)),
+                    [Some(("-m", _)), Some((module, span))] if runs_python && is_module(module) => {
+                        Some((*module, *span))
+                    }
                     _ => None,
                 });
                 let script = if runs_python && module.is_none() { script(&literals) } else { None };
@@ -152,6 +164,7 @@ impl<'a> Resolver<'a> {
                     optional_module: true,
                     argv: named,
                     needs_python: runs_python || python.version.is_some() || python.requirements.is_some(),
+                    span: &argv.span,
                 })
             }
         }
@@ -172,6 +185,17 @@ impl<'a> Resolver<'a> {
         match self.files.file_or_folder(path) {
             Ok(found) => files.extend(found.iter().map(|(path, file)| (path.clone(), file.clone()))),
             Err(problem) => self.findings.push(no_file(&self.files, trimmed(path), span, &problem)),
+        }
+    }
+
+    /// Two files that differ only in case would hide one another where a file system does not tell it apart.
+    fn check_case(&mut self, files: &Files, span: &Span) {
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        for path in files.keys() {
+            if let Some(other) = seen.insert(path.to_lowercase(), path) {
+                let problem = NoFile::Refused(path.clone(), RefusedFile::CaseClash(other.to_owned()));
+                self.findings.push(no_file(&self.files, path, span, &problem));
+            }
         }
     }
 
@@ -231,7 +255,7 @@ pub(super) fn no_file(files: &FileIndex<'_>, path: &str, span: &Span, problem: &
 
 fn missing_code(files: &FileIndex<'_>, path: &str, span: &Span) -> Finding {
     let finding = Finding::error(Code::CodeMissing, span, format!("{path} is not in the project"));
-    let finding = match files.similar_python(path) {
+    let finding = match files.similar(path) {
         Some(meant) => finding.label(format!("did you mean `{meant}`?")),
         None => finding.label("no such file"),
     };
@@ -257,10 +281,11 @@ fn is_python(program: &str) -> bool {
 }
 
 fn is_module(text: &str) -> bool {
-    !text.is_empty() && text.split('.').all(|part| {
-        let plain = |c: char| c.is_alphanumeric() || c == '_';
-        part.chars().all(plain) && !part.is_empty() && !part.starts_with(|c: char| c.is_ascii_digit())
-    })
+    !text.is_empty()
+        && text.split('.').all(|part| {
+            let plain = |c: char| c.is_alphanumeric() || c == '_';
+            part.chars().all(plain) && !part.is_empty() && !part.starts_with(|c: char| c.is_ascii_digit())
+        })
 }
 
 /// Whether an argument could name a project file at all.

@@ -50,7 +50,7 @@ impl Resolver<'_> {
 }
 
 fn unused(name: &FieldName, key: &Span, label: &str) -> Finding {
-    Finding::warning(Code::Unused, key, format!("parameter {name} has no effect"))
-        .label(label)
-        .hint(format!("give it to a step: `inputs: {{{name}: params.{name}}}`, or `{{{{ params.{name} }}}}` in an argument"))
+    Finding::warning(Code::Unused, key, format!("parameter {name} has no effect")).label(label).hint(format!(
+        "give it to a step: `inputs: {{{name}: params.{name}}}`, or `{{{{ params.{name} }}}}` in an argument"
+    ))
 }

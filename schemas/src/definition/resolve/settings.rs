@@ -22,7 +22,6 @@ pub(super) struct Settings {
     pub(super) cache: CachePolicy,
 }
 
-
 impl<'a> Resolver<'a> {
     /// Levels of `defaults:`, the nearest first.
     fn levels(&self, scope: &Scope<'a>, step: &'a StepDefinition) -> [&'a StepSettings; 3] {
@@ -38,7 +37,9 @@ impl<'a> Resolver<'a> {
         Settings {
             retries: Retries {
                 max: of_retries().find_map(|level| level.max).unwrap_or(retries.max),
-                backoff_seconds: of_retries().find_map(|level| level.backoff_seconds).unwrap_or(retries.backoff_seconds),
+                backoff_seconds: of_retries()
+                    .find_map(|level| level.backoff_seconds)
+                    .unwrap_or(retries.backoff_seconds),
                 jitter: of_retries().find_map(|level| level.jitter).unwrap_or(retries.jitter),
                 on: match of_retries().find_map(|level| level.on.as_ref()) {
                     Some(classes) => classes.iter().copied().collect(),
@@ -56,7 +57,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// The environment of a step: project, project defaults, pipeline, pipeline defaults, step; later ones win.
-    pub(super) fn environment(&self, scope: &Scope<'a>, step: &'a StepDefinition) -> BTreeMap<&'a str, &'a Spanned<Template>> {
+    pub(super) fn environment(
+        &self,
+        scope: &Scope<'a>,
+        step: &'a StepDefinition,
+    ) -> BTreeMap<&'a str, &'a Spanned<Template>> {
         let shared = [
             &self.definition.env,
             &self.definition.defaults.env,

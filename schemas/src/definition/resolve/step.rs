@@ -23,11 +23,11 @@ use super::inputs::Referrer;
 impl<'a> Resolver<'a> {
     pub(super) fn step(&mut self, scope: &Scope<'a>, name: &StepName, peer: &Peer<'a>, edges: &mut Edges) -> StepSpec {
         let definition = peer.definition;
-        let referrer = Referrer { name, peer };
-        let inputs = self.inputs(scope, referrer, edges);
+        let referrer = Referrer { scope, name, peer };
+        let inputs = self.inputs(referrer, edges);
         let outputs = self.outputs(name, definition);
-        let after = self.after(scope, referrer, edges);
-        let reads = self.conditions(scope, referrer, edges);
+        let after = self.after(referrer, edges);
+        let reads = self.conditions(referrer, edges);
         self.check_templates(scope, name, &peer.outputs, definition);
         let python = self.python(scope, definition);
         let package = self.package(definition, python, &inputs.paths);

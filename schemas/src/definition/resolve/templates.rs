@@ -50,7 +50,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// Checks the arguments and the environment variables of a step.
-    pub(super) fn check_templates(&mut self, scope: &Scope<'a>, step: &StepName, outputs: &BTreeSet<FieldName>, definition: &'a StepDefinition) {
+    pub(super) fn check_templates(
+        &mut self,
+        scope: &Scope<'a>,
+        step: &StepName,
+        outputs: &BTreeSet<FieldName>,
+        definition: &'a StepDefinition,
+    ) {
         let names = Names { step, definition, outputs };
         if let ActionDefinition::Run(argv) = &definition.action {
             for item in &argv.value {
@@ -115,7 +121,8 @@ impl<'a> Resolver<'a> {
                 format!("secret {name} is only a part of this value, so that it could not be hidden in logs")
             }
         };
-        let hint = format!("make it the whole of an environment variable: `env: {{NAME: \"{{{{ secrets.{name} }}}}\"}}`");
+        let hint =
+            format!("make it the whole of an environment variable: `env: {{NAME: \"{{{{ secrets.{name} }}}}\"}}`");
         Some(Finding::error(Code::SecretPlace, span, message).hint(hint))
     }
 }
