@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use liminal_schemas::cache_key::CacheKeyParts;
+use liminal_schemas::cache_key::KeyContext;
+use liminal_schemas::compare;
+use liminal_schemas::compare::Difference;
+use liminal_schemas::compare::KeyParts;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::plan::ChangeAction;
@@ -11,14 +16,9 @@ use liminal_schemas::plan::FieldChange;
 use liminal_schemas::plan::StepChange;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::ParamSpec;
-use liminal_schemas::release::PythonSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::release::SecretRef;
-use liminal_schemas::step::Action;
-use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::step::InputSource;
-use liminal_schemas::step::OutputRole;
-use liminal_schemas::step::OutputSpec;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::template::Reference;
 use liminal_schemas::template::Template;
@@ -135,7 +135,7 @@ fn values(values: &[Value]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn secret(reference: &SecretRef) -> String {
+fn secret(reference: &SecretRef) -> String {
     match reference {
         SecretRef::Env(name) => format!("env:{name}"),
     }
@@ -157,24 +157,14 @@ fn secrets_used<'a>(templates: impl Iterator<Item = &'a Template>) -> BTreeSet<&
 
 fn steps(before: &StepSpec, after: &StepSpec, packages: Packages<'_>) -> Vec<FieldChange> {
     let mut fields = Fields::default();
-    let text = |value: &dyn Display| Some(value.to_string());
-    fields.add(
-        "phase",
-        before.phase.as_ref().and_then(|it| text(it)),
-        after.phase.as_ref().and_then(|it| text(it)),
-        false,
-    );
-    fields.0.extend(actions(&before.action, &after.action));
+    let phase = |step: &StepSpec| step.phase.map(|phase| phase.to_string());
+    fields.add("phase", phase(before), phase(after), false);
+    fields.0.extend(in_key(before, after, packages));
     fields.maps("inputs.", &before.inputs, &after.inputs, input, |_, old, new| input_is_in_key(old, new));
-    fields.maps("outputs.", &before.outputs, &after.outputs, output, |_, _, _| true);
-    fields.maps("env.", &before.env, &after.env, ToString::to_string, |_, _, _| true);
     let names = |names: &BTreeSet<_>| (!names.is_empty()).then(|| joined(names));
     fields.add("after", names(&before.after), names(&after.after), false);
     fields.add("when", before.when.clone(), after.when.clone(), false);
     fields.add("finally", before.finally.then(|| "true".to_owned()), after.finally.then(|| "true".to_owned()), false);
-    if before.package != after.package {
-        fields.0.extend(package_ids(before.package, after.package, packages));
-    }
     retries(&mut fields, before, after);
     let timeout = |step: &StepSpec| Some(words::seconds(step.timeout_seconds));
     fields.add("timeout", timeout(before), timeout(after), false);
@@ -187,6 +177,29 @@ fn steps(before: &StepSpec, after: &StepSpec, packages: Packages<'_>) -> Vec<Fie
     let cache = |step: &StepSpec| Some(words::cache(&step.cache));
     fields.add("cache", cache(before), cache(after), false);
     fields.0
+}
+
+/// What is part of the cache key, as the comparison of keys tells it: action, package, environment, outputs. Inputs are
+/// left to the caller, since a definition can change where one comes from while its content stays.
+fn in_key(before: &StepSpec, after: &StepSpec, packages: Packages<'_>) -> Vec<FieldChange> {
+    let parts = |step: &StepSpec| {
+        let mut parts = CacheKeyParts::new(step, KeyContext::default());
+        parts.bindings.clear();
+        parts
+    };
+    let package = |step: &StepSpec, known: &'_ BTreeMap<Digest, PackageSpec>| known.get(&step.package?).cloned();
+    let (old, new) = (parts(before), parts(after));
+    let (old_package, new_package) = (package(before, packages.before), package(after, packages.after));
+    let differences = compare::differences(
+        KeyParts { parts: &old, package: old_package.as_ref() },
+        KeyParts { parts: &new, package: new_package.as_ref() },
+    );
+    differences.into_iter().map(field_in_key).collect()
+}
+
+pub(super) fn field_in_key(difference: Difference) -> FieldChange {
+    let Difference { what, before, after } = difference;
+    FieldChange { field: what, before, after, reruns: true }
 }
 
 fn joined<T: Display>(names: &BTreeSet<T>) -> String {
@@ -202,58 +215,6 @@ fn retries(fields: &mut Fields, before: &StepSpec, after: &StepSpec) {
     fields.add("retries.on", Some(joined(&old.on)), Some(joined(&new.on)), false);
 }
 
-/// Compares two actions: item by item where they are of one kind. All of an action is part of the cache key.
-pub(super) fn actions(before: &Action, after: &Action) -> Vec<FieldChange> {
-    let mut fields = Fields::default();
-    match (before, after) {
-        (Action::Run { argv: old }, Action::Run { argv: new }) => {
-            items(&mut fields, "run", old, new);
-        }
-        (Action::Gate { checks: old }, Action::Gate { checks: new }) => items(&mut fields, "gate", old, new),
-        (Action::Register { model: old, aliases: before }, Action::Register { model: new, aliases: after }) => {
-            fields.add("register.model", Some(old.to_string()), Some(new.to_string()), true);
-            fields.add("register.aliases", Some(joined(before)), Some(joined(after)), true);
-        }
-        (old, new) => {
-            if old.keyword() == new.keyword() {
-                fields.add(old.keyword(), Some(action(old)), Some(action(new)), true);
-            } else {
-                fields.add(old.keyword(), Some(action(old)), None, true);
-                fields.add(new.keyword(), None, Some(action(new)), true);
-            }
-        }
-    }
-    fields.0
-}
-
-/// Compares two lists. Equal lengths are compared place by place; else what is equal at both ends is left out, and the
-/// rest shown as one change, since places no longer correspond.
-fn items<T: Display + PartialEq>(fields: &mut Fields, field: &str, before: &[T], after: &[T]) {
-    if before.len() == after.len() {
-        for (place, (old, new)) in before.iter().zip(after).enumerate() {
-            fields.add(format!("{field}[{place}]"), Some(old.to_string()), Some(new.to_string()), true);
-        }
-        return;
-    }
-    let start = before.iter().zip(after).take_while(|(old, new)| old == new).count();
-    let (old, new) = (&before[start..], &after[start..]);
-    let end = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
-    let shown = |items: &[T]| {
-        let shown: Vec<String> = items.iter().map(ToString::to_string).collect();
-        (!shown.is_empty()).then(|| shown.join(" "))
-    };
-    fields.add(format!("{field}[{start}]"), shown(&old[..old.len() - end]), shown(&new[..new.len() - end]), true);
-}
-
-fn action(action: &Action) -> String {
-    match action {
-        Action::Run { argv } => argv.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-        Action::Call { module, function } => format!("{module}:{function}"),
-        Action::Gate { checks } => checks.join("; "),
-        Action::Register { model, .. } => model.to_string(),
-    }
-}
-
 /// Whether an input's source is itself part of the key. The maker of an artifact is not: its content is.
 fn input_is_in_key(before: Option<&InputSource>, after: Option<&InputSource>) -> bool {
     let by_content = |source: &InputSource| matches!(source, InputSource::Output { .. } | InputSource::Model { .. });
@@ -263,67 +224,9 @@ fn input_is_in_key(before: Option<&InputSource>, after: Option<&InputSource>) ->
     }
 }
 
-pub(super) fn input(source: &InputSource) -> String {
+fn input(source: &InputSource) -> String {
     match source {
-        InputSource::File { content, .. } => format!("{source} ({})", words::digest(content)),
+        InputSource::File { content, .. } => format!("{source} ({})", content.short()),
         InputSource::Output { .. } | InputSource::Param { .. } | InputSource::Model { .. } => source.to_string(),
     }
-}
-
-pub(super) fn output(spec: &OutputSpec) -> String {
-    let slash = match spec.kind {
-        ArtifactKind::File => "",
-        ArtifactKind::Directory => "/",
-    };
-    let role = match spec.role {
-        OutputRole::Data => "",
-        OutputRole::Metrics => " (metrics)",
-        OutputRole::Plot => " (plot)",
-    };
-    format!("{}{slash}{role}", spec.path.trim_end_matches('/'))
-}
-
-fn package_ids(before: Option<Digest>, after: Option<Digest>, packages: Packages<'_>) -> Vec<FieldChange> {
-    let find = |digest: Option<Digest>, known: &BTreeMap<Digest, PackageSpec>| known.get(&digest?).cloned();
-    let changes = match (find(before, packages.before), find(after, packages.after)) {
-        (Some(old), Some(new)) => package_specs(Some(&old), Some(&new)),
-        (Some(_) | None, None) | (None, Some(_)) => Vec::new(),
-    };
-    if !changes.is_empty() {
-        return changes;
-    }
-    let (before, after) = (before.as_ref().map(words::digest), after.as_ref().map(words::digest));
-    vec![FieldChange { field: "package".to_owned(), before, after, reruns: true }]
-}
-
-/// Compares two packages, file by file. All of a package is part of the cache key.
-pub fn package_specs(before: Option<&PackageSpec>, after: Option<&PackageSpec>) -> Vec<FieldChange> {
-    let mut fields = Fields::default();
-    let nothing = BTreeMap::new();
-    let files = |spec: Option<&'_ PackageSpec>| spec.map(|spec| spec.files.clone()).unwrap_or(nothing.clone());
-    fields.maps(
-        "code/",
-        &files(before),
-        &files(after),
-        |file| format!("{}{}", words::blob(&file.blob), if file.executable { " (executable)" } else { "" }),
-        |_, _, _| true,
-    );
-    let root = |spec: Option<&PackageSpec>| spec.map(|spec| spec.root.clone()).filter(|root| !root.is_empty());
-    fields.add("python.root", root(before), root(after), true);
-    let python = |of: fn(&PythonSpec) -> Option<String>| {
-        let python = |spec: Option<&PackageSpec>| spec.and_then(|spec| spec.python.as_ref()).and_then(of);
-        (python(before), python(after))
-    };
-    let (old, new) = python(|python| python.version.clone());
-    fields.add("python.version", old, new, true);
-    let (old, new) = python(|python| {
-        let file = python.requirements.as_ref()?;
-        Some(format!("{} ({})", file.path, words::blob(&file.blob)))
-    });
-    fields.add("python.requirements", old, new, true);
-    let packer = |spec: Option<&PackageSpec>| spec.map(|spec| spec.packer.to_string());
-    if before.is_some() && after.is_some() {
-        fields.add("packer", packer(before), packer(after), true);
-    }
-    fields.0
 }

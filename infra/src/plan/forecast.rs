@@ -1,7 +1,6 @@
 //! What the next run of a pipeline will do: which steps come from the cache, which run and why, which depend on these.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use liminal_schemas::cache_key::CacheKeyParts;
 use liminal_schemas::cache_key::KeyContext;
@@ -86,6 +85,10 @@ fn one(
 ) -> (StepForecast, Option<CacheEntry>) {
     let max_age = match step.cache {
         CachePolicy::Off => return (StepForecast::Runs(RerunReason::CacheOff), None),
+        // What a step under `finally:` does depends on how the run came out, so that it always runs.
+        CachePolicy::On | CachePolicy::MaxAge(_) if step.finally => {
+            return (StepForecast::Runs(RerunReason::CacheOff), None);
+        }
         CachePolicy::On => None,
         CachePolicy::MaxAge(seconds) => Some(seconds),
     };
@@ -171,49 +174,4 @@ fn own_change_or(input: &ForecastInput<'_>, name: &StepName, step: &StepSpec, ot
     let same = (last.parts.inputs.clone(), last.parts.metrics.clone());
     let facts = with_context(input, step, same.0, same.1);
     first_difference(last, &facts).map_or(otherwise, StepForecast::Runs)
-}
-
-/// A cache as far as it was looked at, and what else a forecast asked for.
-#[derive(Debug, Default)]
-pub struct CacheSnapshot {
-    /// Results by key; none for a key without one.
-    pub entries: BTreeMap<Digest, Option<CacheEntry>>,
-    /// Whether artifacts are there.
-    pub artifacts: BTreeMap<Digest, bool>,
-    missing: std::cell::RefCell<Missing>,
-}
-
-/// What a snapshot was asked for and did not hold.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Missing {
-    /// Keys.
-    pub entries: BTreeSet<Digest>,
-    /// Artifacts.
-    pub artifacts: BTreeSet<Digest>,
-}
-
-impl CacheSnapshot {
-    /// What was asked for and not held since the last call. Whoever can look it up adds it and forecasts again.
-    pub fn take_missing(&self) -> Missing {
-        self.missing.take()
-    }
-}
-
-impl CacheView for CacheSnapshot {
-    fn entry(&self, key: &Digest) -> Option<CacheEntry> {
-        match self.entries.get(key) {
-            Some(entry) => entry.clone(),
-            None => {
-                self.missing.borrow_mut().entries.insert(*key);
-                None
-            }
-        }
-    }
-
-    fn has_artifact(&self, digest: &Digest) -> bool {
-        self.artifacts.get(digest).copied().unwrap_or_else(|| {
-            self.missing.borrow_mut().artifacts.insert(*digest);
-            true
-        })
-    }
 }

@@ -171,6 +171,6 @@ impl Desired {
             .filter_map(|step| step.package)
             .collect();
         let known = named.iter().filter_map(|digest| Some((*digest, self.packages.get(digest)?)));
-        known.flat_map(|(digest, spec)| resources_of_package(digest, spec)).collect()
+        known.flat_map(|(digest, spec)| resources_of(digest, spec)).collect()
     }
 }

@@ -10,9 +10,7 @@ pub enum SourceError {
     #[error("there is no folder {0}")]
     NoFolder(PathBuf),
     /// A revision was asked for outside of git.
-    #[error(
-        "{0} is in no git repository, so that there is no revision to read; run `git init` and commit, or leave out `--rev`"
-    )]
+    #[error("{0} is in no git repository, so that there is no revision to read")]
     NoRepository(PathBuf),
     /// The text can not be a revision.
     #[error("`{text}` is no revision: {problem}")]
@@ -23,7 +21,7 @@ pub enum SourceError {
         problem: &'static str,
     },
     /// Nothing in the repository has that name.
-    #[error("`{revision}` names no commit in {repository}; {hint}")]
+    #[error("`{revision}` names no commit in {repository}")]
     UnknownRevision {
         /// What was asked for.
         revision: String,
@@ -33,7 +31,7 @@ pub enum SourceError {
         hint: &'static str,
     },
     /// The commit has no such folder.
-    #[error("the folder {folder} is not part of commit {commit}; did you commit it?")]
+    #[error("the folder {folder} is not part of commit {commit}")]
     NotInCommit {
         /// The project folder, below the root of the repository.
         folder: String,
@@ -41,10 +39,7 @@ pub enum SourceError {
         commit: String,
     },
     /// The repository belongs to somebody else, so that git refuses to trust its configuration.
-    #[error(
-        "the repository at {0} belongs to another user (dubious ownership); if you trust it: git config --global --add safe.directory {path}",
-        path = .0.display()
-    )]
+    #[error("the repository of {0} belongs to another user (dubious ownership), so that git does not trust it")]
     Ownership(PathBuf),
     /// Git failed.
     #[error("git failed to {action}")]
@@ -54,17 +49,23 @@ pub enum SourceError {
         /// Why it failed.
         source: git2::Error,
     },
-    /// The file system failed.
-    #[error("failed to read {path}")]
-    Io {
-        /// What was read.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
 }
 
 impl SourceError {
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoRepository(_) => Some("run `git init` and commit, or leave out `--rev`".to_owned()),
+            Self::UnknownRevision { hint, .. } => Some((*hint).to_owned()),
+            Self::NotInCommit { .. } => Some("did you commit it?".to_owned()),
+            Self::Ownership(path) => {
+                let path = path.display();
+                Some(format!("if you trust it: git config --global --add safe.directory {path}"))
+            }
+            Self::NoFolder(_) | Self::BadRevision { .. } | Self::Git { .. } => None,
+        }
+    }
+
     /// Makes an error of git's fit for people: `action` completes "git failed to …".
     pub(super) fn git(action: &'static str, path: &std::path::Path) -> impl FnOnce(git2::Error) -> Self {
         move |source| match source.code() {

@@ -5,6 +5,7 @@
 
 mod error;
 mod folder;
+mod repository;
 mod revision;
 mod worktree;
 
@@ -30,6 +31,7 @@ use self::folder::Folder;
 use self::folder::MAX_DEPTH;
 use self::folder::join;
 use self::folder::split;
+pub use self::repository::init_repository;
 use self::revision::RevisionTree;
 use self::worktree::Worktree;
 
@@ -94,13 +96,13 @@ impl Snapshot {
             Backend::Revision(tree) => return SourceVersion { commit: Some(tree.commit.clone()), dirty: false },
             Backend::Worktree(worktree) => worktree.head(),
         };
-        let dirty = commit.is_some() && !self.uncommitted().is_empty();
+        let dirty = commit.is_some() && !self.dirty_paths().is_empty();
         SourceVersion { commit, dirty }
     }
 
     /// Paths, among those used so far, by which work tree and commit differ: what a plan at a revision leaves out, or
-    /// what makes one of the work tree dirty. Empty outside of git.
-    pub fn uncommitted(&self) -> Vec<String> {
+    /// what makes one of the work tree dirty. Empty outside of git, and before anything was read.
+    pub fn dirty_paths(&self) -> Vec<String> {
         let counterpart = match &self.inner().backend {
             Backend::Revision(tree) if tree.has_worktree() => Self::of_worktree(&self.project),
             Backend::Revision(_) => return Vec::new(),
