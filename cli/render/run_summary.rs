@@ -258,7 +258,7 @@ fn conclusion(run: &RunSummary<'_>, style: &Style) -> String {
     let Some(result) = run.result else {
         let open = run.release.steps.keys().filter(|step| !run.commits.contains_key(*step)).count();
         return format!(
-            "{}\n  to finish it:  liminal resume {id}\n  to give it up: liminal cancel {id}\n",
+            "{}\n  to carry it on, if nothing does: liminal resume {id}\n  to give it up: liminal cancel {id}\n",
             style.warn(format!("Run {id} is not finished: {} open", count(open, "step")))
         );
     };
@@ -278,7 +278,7 @@ fn conclusion(run: &RunSummary<'_>, style: &Style) -> String {
             text.push_str(&format!("  to try again: liminal run {} ({what})\n", run.record.pipeline));
         }
         RunStatus::Rejected => {
-            text.push_str(&format!("  to compare with earlier runs: liminal metrics -p {}\n", run.record.pipeline));
+            text.push_str("  to compare it with the run before: liminal metrics\n");
         }
     }
     text
@@ -430,8 +430,9 @@ mod tests {
         commits.get_mut("evaluate").expect("committed").outputs.clear();
         let result = samples::result(RunStatus::Rejected, &commits);
         let shown = show(&commits, Some(&result));
-        let gate = shown.split_once("Gate").expect("there is a section").1;
-        insta::assert_snapshot!(gate, @r"
+        let gate = shown.find("Gate").expect("there is a section");
+        insta::assert_snapshot!(&shown[gate..], @r"
+        Gate
           ✓ holds    validate  metrics.evaluate.roc_auc >= 0.95  evaluate.roc_auc = 0.99537
           ✗ refused  validate  metrics.evaluate.accuracy >= 0.9  evaluate.accuracy = 0.964912
 
@@ -440,7 +441,7 @@ mod tests {
           evaluate  roc_auc    0.99537
 
         Run 20261124-230239-x7k2 was refused by its gate after 7.3 s: 8 steps, 2 cached, 1 rejected
-          to compare with earlier runs: liminal metrics -p train
+          to compare it with the run before: liminal metrics
         ");
     }
 
@@ -461,7 +462,7 @@ mod tests {
         notify        … open
 
         Run 20261124-230239-x7k2 is not finished: 6 steps open
-          to finish it:  liminal resume 20261124-230239-x7k2
+          to carry it on, if nothing does: liminal resume 20261124-230239-x7k2
           to give it up: liminal cancel 20261124-230239-x7k2
         ");
     }

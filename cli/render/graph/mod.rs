@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::style::one_line;
 
 mod dot;
+mod json;
 mod layout;
 mod mermaid;
 mod svg;
@@ -25,15 +26,9 @@ pub(crate) use mermaid::mermaid;
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
-/// The version of the JSON form: `major.minor`. A reader may ignore fields it does not know as long as the major number
-/// is its own.
-pub(crate) const GRAPH_FORMAT: &str = "1.0";
-
 /// A pipeline's steps and what connects them. Serialised, it is the JSON form.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Picture {
-    /// See [`GRAPH_FORMAT`].
-    pub format_version: &'static str,
     /// The project.
     pub project: String,
     /// The pipeline.
@@ -75,18 +70,15 @@ pub(crate) enum NodeKind {
 }
 
 /// A connection of two steps, by their places in [`Picture::steps`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Edge {
     /// The step that comes first.
-    #[serde(rename = "from_index")]
     pub from: usize,
     /// The step that waits.
-    #[serde(rename = "to_index")]
     pub to: usize,
     /// Why it waits.
     pub kind: EdgeKind,
     /// What it is given: names of outputs, or `metrics`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<String>,
 }
 
@@ -139,7 +131,6 @@ impl Picture {
         edges.sort_by_key(|edge| (edge.from, edge.to));
         let steps = order.iter().zip(&specs).map(|(step, spec)| node(step, spec)).collect();
         Self {
-            format_version: GRAPH_FORMAT,
             project: release.project.to_string(),
             pipeline: release.pipeline.to_string(),
             steps,
