@@ -1,1 +1,21 @@
-fn main() {}
+//! liminal at a terminal: parse, resolve settings, call, render. The only package that prints, prompts or exits.
+
+mod app;
+mod args;
+mod commands;
+mod env_vars;
+mod error;
+mod exit_code;
+mod interrupt;
+mod past_keys;
+mod platform;
+mod printer;
+mod progress;
+mod project;
+mod records;
+mod render;
+mod settings;
+
+fn main() -> std::process::ExitCode {
+    app::run().into()
+}

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_schemas::digest::Digest;
-use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::ChangeAction;
 use liminal_schemas::plan::FieldChange;
@@ -335,10 +334,6 @@ pub(super) fn commit(step: &str, status: CommitStatus, seconds: f64) -> (StepNam
 
 pub(super) fn artifact() -> Artifact {
     Artifact { digest: Digest::of_bytes(b"artifact"), kind: ArtifactKind::File, bytes: 1_468_006 }
-}
-
-pub(super) fn field_name(text: &str) -> FieldName {
-    name(text)
 }
 
 pub(super) fn check(expression: &str, metric: &str, value: f64, passed: bool) -> CheckResult {

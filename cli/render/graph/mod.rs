@@ -130,12 +130,7 @@ impl Picture {
         edges.extend(finally_edges(&specs, &edges));
         edges.sort_by_key(|edge| (edge.from, edge.to));
         let steps = order.iter().zip(&specs).map(|(step, spec)| node(step, spec)).collect();
-        Self {
-            project: release.project.to_string(),
-            pipeline: release.pipeline.to_string(),
-            steps,
-            edges,
-        }
+        Self { project: release.project.to_string(), pipeline: release.pipeline.to_string(), steps, edges }
     }
 
     /// The steps that a step waits for, as the picture shows them.
@@ -146,8 +141,7 @@ impl Picture {
 
 /// A `finally:` step waits for all others; it is enough to draw that it waits for those which nothing else follows.
 fn finally_edges(specs: &[&StepSpec], edges: &[Edge]) -> Vec<Edge> {
-    let followed: BTreeSet<usize> =
-        edges.iter().filter(|edge| !specs[edge.to].finally).map(|edge| edge.from).collect();
+    let followed: BTreeSet<usize> = edges.iter().filter(|edge| !specs[edge.to].finally).map(|edge| edge.from).collect();
     let last = |from: &usize| !specs[*from].finally && !followed.contains(from);
     let drawn: BTreeSet<(usize, usize)> = edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let later: BTreeSet<usize> =

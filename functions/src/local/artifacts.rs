@@ -27,6 +27,26 @@ const LINKED_FROM: u64 = 1 << 20;
 /// The longest directory listing that is read, in bytes: about a million files.
 const MAX_LISTING_BYTES: u64 = 256 << 20;
 
+/// What a file is brought out of the store for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// For a step to read: read-only, and a link where that spares a copy.
+    Input,
+    /// For somebody to keep.
+    Copy,
+}
+
+impl Purpose {
+    const fn mode(self, executable: bool) -> u32 {
+        match (self, executable) {
+            (Self::Input, false) => 0o444,
+            (Self::Input, true) => 0o555,
+            (Self::Copy, false) => 0o644,
+            (Self::Copy, true) => 0o755,
+        }
+    }
+}
+
 /// The artifacts below an object root.
 #[derive(Clone, Debug)]
 pub struct LocalArtifacts {
@@ -48,11 +68,42 @@ impl LocalArtifacts {
     /// # Errors
     /// When an object is missing, or is not what its name says: nothing of it is left at `to` then.
     pub fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), Failure> {
+        self.bring(artifact, to, Purpose::Input)
+    }
+
+    /// Copies an artifact to `to`, where it belongs to whoever asked: writable, and never a link into the store.
+    ///
+    /// # Errors
+    /// As for [`fetch`](Self::fetch).
+    pub fn copy_out(&self, artifact: &Artifact, to: &Path) -> Result<(), Failure> {
+        self.bring(artifact, to, Purpose::Copy)
+    }
+
+    /// The content of a file artifact, checked against its digest.
+    ///
+    /// # Errors
+    /// As for [`fetch`](Self::fetch).
+    pub fn read(&self, artifact: &Artifact) -> Result<Vec<u8>, Failure> {
+        self.content(&artifact.digest)
+    }
+
+    /// The path of a file artifact, for people to look at.
+    pub fn path_of(&self, digest: &Digest) -> PathBuf {
+        self.object(digest)
+    }
+
+    fn content(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
+        let content = fs::read(self.object(digest)).map_err(|error| unreadable(digest, &error))?;
+        let actual = Digest::of_bytes(&content);
+        if actual == *digest { Ok(content) } else { Err(corrupt(digest, &actual)) }
+    }
+
+    fn bring(&self, artifact: &Artifact, to: &Path, purpose: Purpose) -> Result<(), Failure> {
         match artifact.kind {
-            ArtifactKind::File => self.fetch_file(&artifact.digest, artifact.bytes, false, to),
+            ArtifactKind::File => self.fetch_file(&artifact.digest, artifact.bytes, false, to, purpose),
             ArtifactKind::Directory => {
                 let listing = self.listing(&artifact.digest)?;
-                let fetched = self.fetch_directory(&artifact.digest, &listing, to);
+                let fetched = self.fetch_directory(&artifact.digest, &listing, to, purpose);
                 if fetched.is_err() {
                     // Whatever becomes of this, the failure is what counts.
                     let _ = fs::remove_dir_all(to);
@@ -77,7 +128,13 @@ impl LocalArtifacts {
         })
     }
 
-    fn fetch_directory(&self, digest: &Digest, listing: &DirectoryListing, to: &Path) -> Result<(), Failure> {
+    fn fetch_directory(
+        &self,
+        digest: &Digest,
+        listing: &DirectoryListing,
+        to: &Path,
+        purpose: Purpose,
+    ) -> Result<(), Failure> {
         let made = |error: io::Error| failure::infrastructure("making an input directory", &error);
         fs::create_dir(to).map_err(made)?;
         let mut last_folder = to.to_owned();
@@ -94,15 +151,22 @@ impl LocalArtifacts {
                 fs::create_dir_all(folder).map_err(made)?;
                 folder.clone_into(&mut last_folder);
             }
-            self.fetch_file(&file.digest, file.bytes, file.executable, &path)?;
+            self.fetch_file(&file.digest, file.bytes, file.executable, &path, purpose)?;
         }
         Ok(())
     }
 
-    fn fetch_file(&self, digest: &Digest, bytes: u64, executable: bool, to: &Path) -> Result<(), Failure> {
+    fn fetch_file(
+        &self,
+        digest: &Digest,
+        bytes: u64,
+        executable: bool,
+        to: &Path,
+        purpose: Purpose,
+    ) -> Result<(), Failure> {
         let object = self.object(digest);
-        let placed = |error: io::Error| failure::infrastructure("placing an input", &error);
-        if bytes >= LINKED_FROM && !executable {
+        let placed = |error: io::Error| failure::infrastructure("placing a file", &error);
+        if bytes >= LINKED_FROM && purpose == Purpose::Input && !executable {
             let (actual, _) = hash_file(&object).map_err(|error| unreadable(digest, &error))?;
             if actual != *digest {
                 return Err(corrupt(digest, &actual));
@@ -114,13 +178,9 @@ impl LocalArtifacts {
                 Err(error) => return Err(placed(error)),
             }
         }
-        let content = fs::read(&object).map_err(|error| unreadable(digest, &error))?;
-        let actual = Digest::of_bytes(&content);
-        if actual != *digest {
-            return Err(corrupt(digest, &actual));
-        }
-        let mode = if executable { 0o555 } else { 0o444 };
-        let mut file = File::options().write(true).create_new(true).mode(mode).open(to).map_err(placed)?;
+        let content = self.content(digest)?;
+        let mut file =
+            File::options().write(true).create_new(true).mode(purpose.mode(executable)).open(to).map_err(placed)?;
         file.write_all(&content).map_err(placed)
     }
 
@@ -130,8 +190,8 @@ impl LocalArtifacts {
     /// When the file system refuses.
     pub fn keep(&self, output: &FoundOutput) -> Result<(), Failure> {
         let kept = |error: io::Error| failure::infrastructure("keeping an output", &error);
-        for (path, digest, bytes) in &output.files {
-            self.keep_file(path, digest, *bytes).map_err(kept)?;
+        for (path, digest, _) in &output.files {
+            self.keep_file(path, digest).map_err(kept)?;
         }
         if let Some(listing) = &output.listing {
             self.keep_listing(listing, &output.artifact.digest).map_err(kept)?;
@@ -139,26 +199,18 @@ impl LocalArtifacts {
         Ok(())
     }
 
-    fn keep_file(&self, path: &Path, digest: &Digest, bytes: u64) -> io::Result<()> {
-        let object = self.object(digest);
-        // An object of another size is a broken one, which ours replaces.
-        if fs::metadata(&object).is_ok_and(|there| there.is_file() && there.len() == bytes) {
-            return Ok(());
-        }
+    /// What is in the store already is replaced: it may have been damaged since, and ours was hashed just now.
+    fn keep_file(&self, path: &Path, digest: &Digest) -> io::Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o444))?;
-        place(path, &object)
+        place(path, &self.object(digest))
     }
 
     fn keep_listing(&self, listing: &DirectoryListing, digest: &Digest) -> io::Result<()> {
         let object = self.object(digest);
-        let text = serde_json::to_vec(listing)?;
-        if fs::metadata(&object).is_ok_and(|there| there.len() == text.len() as u64) {
-            return Ok(());
-        }
         let folder = object.parent().unwrap_or(&self.objects);
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".listing-").tempfile_in(folder)?;
-        file.write_all(&text)?;
+        file.write_all(&serde_json::to_vec(listing)?)?;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o444))?;
         file.persist(&object).map(drop).map_err(|error| error.error)
     }

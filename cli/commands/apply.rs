@@ -1,0 +1,150 @@
+use std::path::Path;
+use std::path::PathBuf;
+
+use liminal_schemas::plan::PLAN_FORMAT;
+use liminal_schemas::plan::Plan;
+use liminal_schemas::plan::PlanPurpose;
+
+use crate::app::Context;
+use crate::error::CliError;
+use crate::error::CommandResult;
+use crate::error::While as _;
+use crate::exit_code::ExitCode;
+use crate::platform::ApplyOptions;
+use crate::platform::Local;
+use crate::project;
+
+/// Make an environment what the definition says.
+///
+/// Shows the plan and asks first. What is live changes only when everything new is in place; a killed apply is taken up
+/// by the next one.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  liminal apply\n  liminal apply --rev v1.2 --auto-approve\n  liminal apply release.plan"
+)]
+pub(crate) struct ApplyArgs {
+    /// A plan that `liminal plan --out` saved. It is carried out as it is, without a question.
+    plan: Option<PathBuf>,
+    /// Apply this git revision instead of the work tree.
+    #[arg(long, value_name = "REV", conflicts_with = "plan")]
+    rev: Option<String>,
+    #[command(flatten)]
+    approval: Approval,
+}
+
+/// Whether to ask, and how long to wait for others.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Approval {
+    /// Do not ask.
+    #[arg(short = 'y', long, visible_alias = "yes")]
+    auto_approve: bool,
+    /// How long to wait for somebody else who holds the lock.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    lock_timeout: std::time::Duration,
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.parse().map_err(|_| "write 30s, 5m or 500ms".to_owned())?;
+    let factor = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write 30s, 5m or 500ms".to_owned()),
+    };
+    std::time::Duration::try_from_secs_f64(number * factor).map_err(|_| "that is no length of time".to_owned())
+}
+
+pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
+    if let Some(file) = &args.plan {
+        let plan = read(file)?;
+        if plan.environment != context.settings.environment {
+            return Err(CliError::new(format!(
+                "{} is for the environment {}, not {}",
+                file.display(),
+                plan.environment,
+                context.settings.environment
+            ))
+            .hint(format!("-e {} names it", plan.environment)));
+        }
+        // The files are those that the plan was made from: a commit, or the work tree, which must still be the same.
+        let revision = plan.base.source.commit.clone().filter(|_| !plan.base.source.dirty);
+        let project = open_planned(context, &plan, revision.as_deref())?;
+        let local = Local::at(context, &project.directory)?;
+        return carry_out(context, &local, &project, &plan, args.approval.options(true, false)).await;
+    }
+    let project = project::open(context, args.rev.as_deref())?;
+    let local = Local::at(context, &project.directory)?;
+    let plan = local.plan(&project).await?;
+    carry_out(context, &local, &project, &plan, args.approval.options(false, false)).await
+}
+
+/// The project as the plan saw it: the work tree if it still is that, else the commit.
+fn open_planned(context: &Context, plan: &Plan, revision: Option<&str>) -> Result<project::Project, CliError> {
+    let from_commit = match revision {
+        Some(revision) => project::open(context, Some(revision)).ok(),
+        None => None,
+    };
+    match from_commit {
+        Some(project) if project.snapshot.tree_digest() == plan.base.tree => Ok(project),
+        Some(_) | None => project::open(context, None),
+    }
+}
+
+fn read(file: &Path) -> Result<Plan, CliError> {
+    let bytes = std::fs::read(file).or_failed(|| format!("the plan {} can not be read", file.display()))?;
+    let plan: Plan =
+        serde_json::from_slice(&bytes).or_failed(|| format!("{} is no plan, or a damaged one", file.display()))?;
+    let major = |version: &str| version.split('.').next().map(str::to_owned);
+    if major(&plan.format_version) == major(PLAN_FORMAT) {
+        return Ok(plan);
+    }
+    Err(CliError::new(format!(
+        "{} has format {}, and this liminal knows {PLAN_FORMAT}",
+        file.display(),
+        plan.format_version
+    ))
+    .hint("make the plan again with this liminal"))
+}
+
+impl Approval {
+    /// What an apply is told.
+    pub(crate) fn options(&self, approved: bool, delete_data: bool) -> ApplyOptions {
+        ApplyOptions { approved: approved || self.auto_approve, delete_data, lock_timeout: self.lock_timeout }
+    }
+}
+
+/// Shows a plan, asks, carries it out, and says what came of it.
+pub(crate) async fn carry_out(
+    context: &Context,
+    local: &Local,
+    project: &project::Project,
+    plan: &Plan,
+    options: ApplyOptions,
+) -> CommandResult {
+    let text = crate::render::plan_text::text(plan, &context.printer.out);
+    context.printer.data(&text);
+    if !plan.has_changes && !options.delete_data {
+        return Ok(ExitCode::Ok);
+    }
+    let purpose = plan.purpose;
+    if !options.approved && !confirm(context, purpose)? {
+        context.printer.say("Nothing was changed.");
+        return Ok(ExitCode::Error);
+    }
+    local.apply(context, &project.snapshot, Some(project.snapshot.tree_digest()), plan, &options).await
+}
+
+/// Asks whether to go on. Where nobody can be asked, the flag is asked for instead.
+pub(crate) fn confirm(context: &Context, purpose: PlanPurpose) -> Result<bool, CliError> {
+    let command = purpose.as_str();
+    if !context.settings.may_ask {
+        return Err(CliError::new(format!("{command} needs your consent, and there is no terminal to ask on"))
+            .hint(format!("liminal {command} --auto-approve goes ahead without asking")));
+    }
+    context.printer.complain(&format!("Carry out this {command}? Only `yes` goes ahead: "));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).or_failed(|| "the answer can not be read".to_owned())?;
+    Ok(answer.trim() == "yes")
+}

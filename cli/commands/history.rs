@@ -1,0 +1,68 @@
+use crate::app::Context;
+use crate::args::Format;
+use crate::error::CommandResult;
+use crate::exit_code::ExitCode;
+use crate::platform::Local;
+use crate::render::style::Tone;
+use crate::render::table::Align;
+use crate::render::table::Cell;
+use crate::render::table::Table;
+use crate::render::units;
+
+/// List what happened to an environment, newest first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HistoryArgs {
+    /// How many entries at most; 0 for all.
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
+    limit: usize,
+    /// The form of the list.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+}
+
+pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult {
+    let local = Local::of_project(context)?;
+    let mut entries = local.history().await?;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.serial));
+    if args.limit > 0 {
+        entries.truncate(args.limit);
+    }
+    if args.output == Format::Json {
+        context.printer.json(&entries);
+        return Ok(ExitCode::Ok);
+    }
+    let mut table = Table::new([
+        ("SERIAL", Align::Right),
+        ("WHEN", Align::Left),
+        ("WHAT", Align::Left),
+        ("COMMIT", Align::Left),
+        ("BY", Align::Left),
+        ("LIVE AFTERWARDS", Align::Left),
+    ]);
+    for entry in &entries {
+        let commit = entry.applied.source.commit.as_deref().map(units::short_commit).unwrap_or_default();
+        let edited = if entry.applied.source.dirty { " + edits" } else { "" };
+        let changes: Vec<String> = entry
+            .pipelines
+            .iter()
+            .map(|(name, revision)| match revision {
+                Some(revision) => format!("{name} {}", revision.short()),
+                None => format!("{name} removed"),
+            })
+            .collect();
+        table.row([
+            Cell::new(Tone::Plain, entry.serial.to_string()),
+            Cell::new(Tone::Dim, units::age(local.now(), entry.applied.at)),
+            Cell::new(Tone::Bold, &entry.command),
+            Cell::new(Tone::Dim, format!("{commit}{edited}")),
+            Cell::new(Tone::Dim, entry.applied.by.as_deref().unwrap_or_default()),
+            Cell::new(Tone::Plain, changes.join(", ")),
+        ]);
+    }
+    if entries.is_empty() {
+        context.printer.data("Nothing was applied yet.\n");
+    } else {
+        context.printer.data(&table.render(&context.printer.out));
+    }
+    Ok(ExitCode::Ok)
+}

@@ -1,0 +1,54 @@
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::plan::Plan;
+
+use super::apply::Approval;
+use super::apply::confirm;
+use crate::app::Context;
+use crate::error::CommandResult;
+use crate::exit_code::ExitCode;
+use crate::platform::ApplyOptions;
+use crate::platform::Local;
+use crate::project;
+use crate::render::plan_text;
+
+/// Make an earlier release live again.
+///
+/// Nothing is built: the release and all it needs are still there. The definition is not read, so a broken one is no
+/// hindrance.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  liminal rollback\n  liminal rollback train --to 3f2a9c01")]
+pub(crate) struct RollbackArgs {
+    /// The pipeline; may be left out when only one is deployed.
+    pipeline: Option<PipelineName>,
+    /// The revision, or the beginning of it; the one before where none is given. `liminal state list` shows what is kept.
+    #[arg(long, value_name = "REVISION")]
+    to: Option<String>,
+    #[command(flatten)]
+    approval: Approval,
+}
+
+pub(crate) async fn run(context: &Context, args: &RollbackArgs) -> CommandResult {
+    let local = Local::of_project(context)?;
+    let plan = local.plan_rollback(args.pipeline.as_ref(), args.to.as_deref()).await?;
+    carry_out_without_project(context, &local, &plan, args.approval.options(false, false)).await
+}
+
+/// Carries out a plan that needs no definition.
+pub(crate) async fn carry_out_without_project(
+    context: &Context,
+    local: &Local,
+    plan: &Plan,
+    options: ApplyOptions,
+) -> CommandResult {
+    context.printer.data(&plan_text::text(plan, &context.printer.out));
+    if !plan.has_changes && !options.delete_data {
+        return Ok(ExitCode::Ok);
+    }
+    if !options.approved && !confirm(context, plan.purpose)? {
+        context.printer.say("Nothing was changed.");
+        return Ok(ExitCode::Error);
+    }
+    let directory = project::locate(&context.settings.directory)?;
+    let files = project::snapshot(&directory, None)?;
+    local.apply(context, &files, None, plan, &options).await
+}

@@ -1,0 +1,134 @@
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_schemas::name::FieldName;
+use liminal_schemas::name::StepName;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::RUN_SCHEMA;
+use liminal_schemas::run::RunCache;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::value::Value;
+
+use crate::app::Context;
+use crate::args::Format;
+use crate::error::CliError;
+use crate::error::CommandResult;
+use crate::exit_code::ExitCode;
+use crate::platform::Carry;
+use crate::platform::Local;
+use crate::project;
+use crate::records::RunName;
+
+/// Run a pipeline to its end.
+///
+/// On the `local` platform this runs what is in the work tree, without an apply; `--live` runs what was applied.
+/// Steps whose code, inputs and parameters are those of an earlier run take their results from it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  liminal run train\n  liminal run train --set seed=7 --fresh train\n  liminal run --live -o json"
+)]
+pub(crate) struct RunArgs {
+    /// The pipeline; may be left out when there is one.
+    pipeline: Option<String>,
+    /// Set a parameter for this run.
+    #[arg(long = "set", value_name = "PARAM=VALUE")]
+    params: Vec<String>,
+    /// Take no result from earlier runs.
+    #[arg(long)]
+    no_cache: bool,
+    /// Run this step in any case. May be given several times.
+    #[arg(long, value_name = "STEP")]
+    fresh: Vec<StepName>,
+    /// How many steps may run at once [default: the number of cores].
+    #[arg(short, long, value_name = "COUNT")]
+    jobs: Option<std::num::NonZeroU32>,
+    /// Run the definition and code of this git revision.
+    #[arg(long, value_name = "REV", conflicts_with = "live")]
+    rev: Option<String>,
+    /// Run the release that is live instead of the work tree.
+    #[arg(long)]
+    live: bool,
+    /// The form of the summary.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+}
+
+pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
+    let project = project::open(context, args.rev.as_deref())?;
+    let local = Local::at(context, &project.directory)?;
+    let (pipeline, release) = project.pipeline(args.pipeline.as_deref())?;
+    let live = if args.live { Some(local.live_release(pipeline).await?) } else { None };
+    let release = live.as_ref().unwrap_or(release);
+    let params = parameters(release, &args.params)?;
+    let fresh = known_steps(release, &args.fresh)?;
+    let interrupt = crate::interrupt::listen(&context.printer)?;
+    if !args.live {
+        local.publish(context, &project, release).await?;
+    }
+    let source = project.snapshot.version();
+    let record = RunRecord {
+        schema: RUN_SCHEMA,
+        run: local.new_run_id()?,
+        pipeline: pipeline.clone(),
+        revision: release.revision(),
+        params,
+        models: local.pin_models(release).await?,
+        cache: RunCache { off: args.no_cache, fresh },
+        source,
+        started_at: local.now(),
+        started_by: context.settings.user.clone(),
+    };
+    let name = RunName { run: record.run.clone(), pipeline: pipeline.clone() };
+    let carry = Carry { jobs: args.jobs, output: args.output, interrupt };
+    local.carry_out(context, &name, release, Some(record), carry).await
+}
+
+/// The value of every parameter: what `--set` says, else the default.
+fn parameters(release: &Release, settings: &[String]) -> Result<BTreeMap<FieldName, Value>, CliError> {
+    let usage = |message: String| CliError::new(message).exit(ExitCode::Usage);
+    let known = || {
+        let names: Vec<&str> = release.params.keys().map(FieldName::as_str).collect();
+        if names.is_empty() {
+            "the pipeline has no parameters".to_owned()
+        } else {
+            format!("there are {}", names.join(", "))
+        }
+    };
+    let mut values: BTreeMap<FieldName, Value> =
+        release.params.iter().filter_map(|(name, spec)| Some((name.clone(), spec.default.clone()?))).collect();
+    for setting in settings {
+        let (name, text) = setting
+            .split_once('=')
+            .ok_or_else(|| usage(format!("`--set {setting}` sets nothing")).hint("write --set PARAM=VALUE"))?;
+        let (name, spec) = release
+            .params
+            .get_key_value(name)
+            .ok_or_else(|| usage(format!("there is no parameter `{name}`")).hint(known()))?;
+        let value =
+            Value::parse_as(text, spec.value_type).map_err(|problem| usage(format!("parameter {name}: {problem}")))?;
+        if let Some(problem) = spec.problem_with(&value) {
+            return Err(usage(format!("parameter {name}: {problem}")));
+        }
+        values.insert(name.clone(), value);
+    }
+    let missing: Vec<&str> =
+        release.params.keys().filter(|name| !values.contains_key(*name)).map(FieldName::as_str).collect();
+    if missing.is_empty() {
+        return Ok(values);
+    }
+    Err(usage(format!("no value for {}", missing.join(", ")))
+        .hint(format!("give one: --set {}=VALUE", missing[0]))
+        .hint("or a `default:` in the definition"))
+}
+
+fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {
+    match steps.iter().find(|step| !release.steps.contains_key(*step)) {
+        None => Ok(steps.iter().cloned().collect()),
+        Some(step) => {
+            let names: Vec<&str> = release.steps.keys().map(StepName::as_str).collect();
+            Err(CliError::new(format!("pipeline {} has no step `{step}`", release.pipeline))
+                .hint(format!("there are {}", names.join(", ")))
+                .exit(ExitCode::Usage))
+        }
+    }
+}

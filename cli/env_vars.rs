@@ -1,0 +1,40 @@
+//! Every environment variable that liminal reads, in one documented list.
+
+/// A variable and what it is for.
+pub(crate) struct EnvVar {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) meaning: &'static str,
+}
+
+/// The environment to work on, where `-e` is not given.
+pub(crate) const LIMINAL_ENV: &str = "LIMINAL_ENV";
+/// The folder for Python environments, shared by all projects.
+pub(crate) const LIMINAL_CACHE_DIR: &str = "LIMINAL_CACHE_DIR";
+/// `0` never asks questions, as `--no-input` does.
+pub(crate) const LIMINAL_INPUT: &str = "LIMINAL_INPUT";
+/// `0` starts steps without the sandbox.
+pub(crate) const LIMINAL_SANDBOX: &str = "LIMINAL_SANDBOX";
+/// Where the process is to abort: for tests of recovery, in builds with the feature `failpoints`.
+#[cfg(feature = "failpoints")]
+pub(crate) const LIMINAL_CRASH_AT: &str = "LIMINAL_CRASH_AT";
+
+/// The list behind `liminal help environment`.
+pub(crate) const ALL: &[EnvVar] = &[
+    EnvVar { name: LIMINAL_ENV, meaning: "the environment to work on, where -e is not given" },
+    EnvVar { name: LIMINAL_CACHE_DIR, meaning: "the folder for Python environments [~/.cache/liminal]" },
+    EnvVar { name: LIMINAL_INPUT, meaning: "0 never asks questions, as --no-input does" },
+    EnvVar { name: LIMINAL_SANDBOX, meaning: "0 starts steps without the sandbox that confines their writes" },
+    EnvVar { name: "NO_COLOR", meaning: "set to anything: no colour" },
+    EnvVar { name: "CLICOLOR_FORCE", meaning: "set to anything but 0: colour even when not on a terminal" },
+    EnvVar { name: "COLUMNS", meaning: "the width of text, where there is no terminal" },
+    EnvVar { name: "CI", meaning: "set to anything: never asks questions" },
+    EnvVar { name: "PATH", meaning: "where uv, python3 and the programs of `run:` steps are found" },
+];
+
+/// Reads a variable; an empty one counts as unset, one that is not UTF-8 as well.
+pub(crate) fn read(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,38 @@
+//! Ctrl-C and SIGTERM: the first asks politely, the second insists.
+
+use liminal_functions::executor::Stop;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::watch;
+
+use crate::error::CliError;
+use crate::error::While as _;
+use crate::printer::Printer;
+
+/// Listens for signals from now on, and passes on what they ask for.
+pub(crate) fn listen(printer: &Printer) -> Result<watch::Receiver<Stop>, CliError> {
+    let (sender, receiver) = watch::channel(Stop::No);
+    let mut interrupts = open(SignalKind::interrupt())?;
+    let mut terminations = open(SignalKind::terminate())?;
+    let printer = printer.clone();
+    tokio::spawn(async move {
+        for stop in [Stop::Gracefully, Stop::Now] {
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+            }
+            if stop == Stop::Gracefully {
+                printer.say("\nStopping: steps get a moment to end. Once more ends them at once.");
+            }
+            if sender.send(stop).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+fn open(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).or_failed(|| "signals can not be listened for".to_owned())
+}

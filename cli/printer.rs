@@ -1,0 +1,108 @@
+//! The two streams: data on stdout, everything else on stderr.
+
+use std::io::IsTerminal as _;
+use std::io::Write as _;
+
+use crate::args::ColorChoice;
+use crate::args::GlobalArgs;
+use crate::env_vars;
+use crate::render::style::Style;
+
+/// Prints, as quietly and as colourfully as asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Printer {
+    /// How stdout looks.
+    pub(crate) out: Style,
+    /// How stderr looks.
+    pub(crate) err: Style,
+    quiet: bool,
+    bars: bool,
+}
+
+/// The width of text where nobody says otherwise.
+const DEFAULT_WIDTH: usize = 100;
+
+impl Printer {
+    /// Looks at flags, environment and terminals.
+    pub(crate) fn new(global: &GlobalArgs) -> Self {
+        let out_terminal = std::io::stdout().is_terminal();
+        let err_terminal = std::io::stderr().is_terminal();
+        let dumb = env_vars::read("TERM").is_some_and(|term| term == "dumb");
+        let width = terminal_width();
+        let style =
+            |terminal: bool| Style { color: wants_color(global.color, terminal && !dumb), width, unicode: true };
+        Self {
+            out: style(out_terminal),
+            err: style(err_terminal),
+            quiet: global.quiet,
+            bars: err_terminal && !dumb && !global.quiet,
+        }
+    }
+
+    /// Says nothing but errors.
+    pub(crate) const fn silent() -> Self {
+        Self { out: Style::PLAIN, err: Style::PLAIN, quiet: true, bars: false }
+    }
+
+    /// Whether progress bars are drawn.
+    pub(crate) const fn draws_bars(&self) -> bool {
+        self.bars
+    }
+
+    /// Data, to stdout. A reader that went away (`| head`) is no error.
+    pub(crate) fn data(&self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(text.as_bytes());
+        let _ = stdout.flush();
+    }
+
+    /// Raw bytes, to stdout.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(bytes);
+        let _ = stdout.flush();
+    }
+
+    /// A document as pretty JSON, to stdout.
+    pub(crate) fn json(&self, document: &impl serde::Serialize) {
+        if let Ok(mut text) = serde_json::to_string_pretty(document) {
+            text.push('\n');
+            self.data(&text);
+        }
+    }
+
+    /// A line on what is going on, to stderr; not when quiet.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.complain(&format!("{text}\n"));
+        }
+    }
+
+    /// A warning, to stderr.
+    pub(crate) fn warn(&self, text: &str) {
+        self.complain(&format!("{} {text}\n", self.err.warn("warning:")));
+    }
+
+    /// Text to stderr, as it is, also when quiet.
+    pub(crate) fn complain(&self, text: &str) {
+        let mut stderr = std::io::stderr().lock();
+        let _ = stderr.write_all(text.as_bytes());
+    }
+}
+
+fn wants_color(choice: ColorChoice, terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            let forced = env_vars::read("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+            env_vars::read("NO_COLOR").is_none() && (forced || terminal)
+        }
+    }
+}
+
+fn terminal_width() -> usize {
+    let columns = env_vars::read("COLUMNS").and_then(|text| text.parse().ok());
+    let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    columns.or_else(terminal).unwrap_or(DEFAULT_WIDTH).clamp(40, 200)
+}

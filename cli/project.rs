@@ -1,0 +1,117 @@
+//! Finds the project, reads its definition, and says what is wrong with it.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use liminal_infra::source::Snapshot;
+use liminal_schemas::definition;
+use liminal_schemas::definition::Loaded;
+use liminal_schemas::finding::Report;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::release::Release;
+
+use crate::app::Context;
+use crate::error::CliError;
+use crate::error::While as _;
+use crate::exit_code::ExitCode;
+use crate::render;
+
+/// The names that a project's definition may have.
+pub(crate) const DEFINITION_FILES: [&str; 2] = ["liminal.yml", "liminal.yaml"];
+
+/// A project as it was at one moment: its files, and what its definition says.
+pub(crate) struct Project {
+    /// The folder that holds the definition.
+    pub(crate) directory: PathBuf,
+    /// Its files.
+    pub(crate) snapshot: Snapshot,
+    /// The definition and the releases that follow from it.
+    pub(crate) loaded: Loaded,
+}
+
+/// The folder of the project: where the settings say, or above.
+pub(crate) fn locate(start: &Path) -> Result<PathBuf, CliError> {
+    let start = start.canonicalize().map_err(|error| {
+        CliError::because(format!("the folder {} can not be used", start.display()), &error).exit(ExitCode::Usage)
+    })?;
+    let holds = |folder: &&Path| DEFINITION_FILES.iter().any(|name| folder.join(name).is_file());
+    match start.ancestors().find(holds) {
+        Some(folder) => Ok(folder.to_owned()),
+        None => Err(CliError::new(format!("there is no liminal.yml in {} or above", start.display()))
+            .hint("`liminal init NAME` makes a project that runs at once")
+            .hint("-C DIR names the folder of a project")),
+    }
+}
+
+/// The name of the definition file in a project's folder.
+pub(crate) fn definition_file(directory: &Path) -> &'static str {
+    DEFINITION_FILES.into_iter().find(|name| directory.join(name).is_file()).unwrap_or(DEFINITION_FILES[0])
+}
+
+/// The project's files: from the work tree, or as of a revision.
+pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snapshot, CliError> {
+    let result = match revision {
+        Some(revision) => Snapshot::at_revision(directory, revision),
+        None => Snapshot::of_worktree(directory),
+    };
+    result.or_failed(|| "the project's files can not be read".to_owned())
+}
+
+/// Reads the project and its definition. Findings go to stderr; errors among them end the command.
+pub(crate) fn open(context: &Context, revision: Option<&str>) -> Result<Project, CliError> {
+    let directory = locate(&context.settings.directory)?;
+    let snapshot = snapshot(&directory, revision)?;
+    let loaded = definition::load(&snapshot, definition_file(&directory), Some(&context.settings.environment));
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            show(context, &report);
+            return Err(CliError::said(ExitCode::Error));
+        }
+    };
+    show(context, &loaded.report);
+    if revision.is_some() {
+        warn_of_uncommitted(context, &snapshot.dirty_paths());
+    }
+    Ok(Project { directory, snapshot, loaded })
+}
+
+/// How many files are named that differ from the revision at hand.
+const NAMED_FILES: usize = 5;
+
+/// Says which changes of the work tree a command at a revision leaves out.
+fn warn_of_uncommitted(context: &Context, paths: &[String]) {
+    if paths.is_empty() {
+        return;
+    }
+    let named: Vec<&str> = paths.iter().take(NAMED_FILES).map(String::as_str).collect();
+    let more =
+        if paths.len() > named.len() { format!(" and {} more", paths.len() - named.len()) } else { String::new() };
+    context.printer.warn(&format!("uncommitted changes are left out: {}{more}", named.join(", ")));
+}
+
+/// Prints findings, if there are any.
+fn show(context: &Context, report: &Report) {
+    if !report.findings.is_empty() {
+        context.printer.complain(&render::findings::text(report, &context.printer.err));
+    }
+}
+
+impl Project {
+    /// The pipeline with this name, or the only one where none is given.
+    pub(crate) fn pipeline(&self, name: Option<&str>) -> Result<(&PipelineName, &Release), CliError> {
+        let releases = &self.loaded.resolved.releases;
+        let names: Vec<&str> = releases.keys().map(PipelineName::as_str).collect();
+        let listed =
+            || if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) };
+        match name {
+            Some(name) => releases.get_key_value(name).ok_or_else(|| {
+                CliError::new(format!("there is no pipeline `{name}`")).hint(listed()).exit(ExitCode::Usage)
+            }),
+            None if releases.len() == 1 => {
+                releases.first_key_value().ok_or_else(|| CliError::new("the definition has no pipeline"))
+            }
+            None => Err(CliError::new("which pipeline?").hint(listed()).exit(ExitCode::Usage)),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Reads what runs leave in the object store, for commands that show it.
+
+use std::collections::BTreeMap;
+
+use liminal_functions::ports::ObjectStore;
+use liminal_schemas::digest::Digest;
+use liminal_schemas::keys;
+use liminal_schemas::name::ModelName;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::name::StepName;
+use liminal_schemas::release::PackageSpec;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::Commit;
+use liminal_schemas::run::ModelAlias;
+use liminal_schemas::run::ModelVersion;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::RunResult;
+use serde::de::DeserializeOwned;
+
+use crate::error::CliError;
+use crate::error::While as _;
+use crate::exit_code::ExitCode;
+
+/// The records of an environment.
+pub(crate) struct Records<'a, S> {
+    store: &'a S,
+}
+
+/// The name of a run: its pipeline and id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RunName {
+    /// The id. First, so that names sort by time.
+    pub(crate) run: RunId,
+    /// The pipeline.
+    pub(crate) pipeline: PipelineName,
+}
+
+/// A run with all that is known of it.
+pub(crate) struct RunView {
+    /// How it started.
+    pub(crate) record: RunRecord,
+    /// What it is pinned to.
+    pub(crate) release: Release,
+    /// The steps that have ended.
+    pub(crate) commits: BTreeMap<StepName, Commit>,
+    /// How it ended; none while it has not.
+    pub(crate) result: Option<RunResult>,
+}
+
+impl<'a, S: ObjectStore> Records<'a, S> {
+    /// Reads from a store.
+    pub(crate) const fn new(store: &'a S) -> Self {
+        Self { store }
+    }
+
+    async fn document<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CliError> {
+        let Some(object) = self.store.get(key).await.or_failed(|| format!("{key} can not be read"))? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&object.bytes).map(Some).map_err(|error| {
+            CliError::because(format!("{key} is damaged"), &error)
+                .hint("nothing else depends on it: start a new run; what is cached stays cached")
+        })
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>, CliError> {
+        self.store.list(prefix).await.or_failed(|| format!("{prefix} can not be listed"))
+    }
+
+    /// All runs, oldest first; of one pipeline where that is given.
+    pub(crate) async fn runs(&self, pipeline: Option<&PipelineName>) -> Result<Vec<RunName>, CliError> {
+        let prefix = pipeline.map_or_else(|| keys::RUNS_PREFIX.to_owned(), keys::pipeline_runs_prefix);
+        let mut runs: Vec<RunName> = self.keys(&prefix).await?.iter().filter_map(|key| run_of_key(key)).collect();
+        runs.sort();
+        Ok(runs)
+    }
+
+    /// The run with this id, or the only one whose id ends or begins so; the newest where nothing is asked for.
+    pub(crate) async fn find(
+        &self,
+        wanted: Option<&str>,
+        pipeline: Option<&PipelineName>,
+    ) -> Result<RunName, CliError> {
+        let mut runs = self.runs(pipeline).await?;
+        let Some(wanted) = wanted else {
+            return runs.pop().ok_or_else(|| CliError::new("there is no run yet").hint("`liminal run` starts one"));
+        };
+        let fits = |run: &RunName| run.run.as_str() == wanted;
+        if let Some(exact) = runs.iter().find(|run| fits(run)) {
+            return Ok(exact.clone());
+        }
+        let near: Vec<&RunName> = runs
+            .iter()
+            .filter(|run| {
+                wanted.len() >= 3 && (run.run.as_str().ends_with(wanted) || run.run.as_str().starts_with(wanted))
+            })
+            .collect();
+        match near.as_slice() {
+            [only] => Ok((*only).clone()),
+            [] => Err(CliError::new(format!("there is no run `{wanted}`"))
+                .hint("`liminal runs` lists the runs")
+                .exit(ExitCode::Error)),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|run| run.run.as_str()).collect();
+                Err(CliError::new(format!("`{wanted}` may be any of {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// The newest run that has not ended.
+    pub(crate) async fn newest_open(&self) -> Result<Option<RunName>, CliError> {
+        for name in self.runs(None).await?.into_iter().rev() {
+            if self.result(&name).await?.is_none() {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How a run started.
+    pub(crate) async fn record(&self, name: &RunName) -> Result<RunRecord, CliError> {
+        let key = keys::run(&name.pipeline, &name.run);
+        self.document(&key).await?.ok_or_else(|| CliError::new(format!("there is no run {}", name.run)))
+    }
+
+    /// How a run ended, if it has.
+    pub(crate) async fn result(&self, name: &RunName) -> Result<Option<RunResult>, CliError> {
+        self.document(&keys::result(&name.pipeline, &name.run)).await
+    }
+
+    /// A run with all that is known of it.
+    pub(crate) async fn view(&self, name: &RunName) -> Result<RunView, CliError> {
+        let record = self.record(name).await?;
+        let release = self.release(&record.pipeline, &record.revision).await?;
+        let mut commits = BTreeMap::new();
+        for step in release.steps.keys() {
+            if let Some(commit) = self.document(&keys::commit(&name.pipeline, &name.run, step)).await? {
+                commits.insert(step.clone(), commit);
+            }
+        }
+        let result = self.result(name).await?;
+        Ok(RunView { record, release, commits, result })
+    }
+
+    /// A release.
+    pub(crate) async fn release(&self, pipeline: &PipelineName, revision: &Digest) -> Result<Release, CliError> {
+        let key = keys::release(pipeline, revision);
+        self.document(&key)
+            .await?
+            .ok_or_else(|| CliError::new(format!("release {} of {pipeline} is gone", revision.short())))
+    }
+
+    /// The document of a package, if it is there.
+    pub(crate) async fn package(&self, digest: &Digest) -> Result<Option<PackageSpec>, CliError> {
+        self.document(&keys::package_spec(digest)).await
+    }
+
+    /// The names of all models.
+    pub(crate) async fn models(&self) -> Result<Vec<ModelName>, CliError> {
+        let mut names: Vec<ModelName> = self
+            .keys(keys::MODELS_PREFIX)
+            .await?
+            .iter()
+            .filter_map(|key| ModelName::new(key.strip_prefix(keys::MODELS_PREFIX)?.split('/').next()?).ok())
+            .collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// All versions of a model, oldest first.
+    pub(crate) async fn model_versions(&self, model: &ModelName) -> Result<Vec<ModelVersion>, CliError> {
+        let mut versions = Vec::new();
+        for key in self.keys(&keys::model_versions_prefix(model)).await? {
+            versions.extend(self.document::<ModelVersion>(&key).await?);
+        }
+        versions.sort_by_key(|version| version.version);
+        Ok(versions)
+    }
+
+    /// The aliases of a model, with the versions that they name.
+    pub(crate) async fn model_aliases(&self, model: &ModelName) -> Result<BTreeMap<String, u64>, CliError> {
+        let prefix = format!("{}{model}/aliases/", keys::MODELS_PREFIX);
+        let mut aliases = BTreeMap::new();
+        for key in self.keys(&prefix).await? {
+            let name = key.trim_start_matches(&prefix).trim_end_matches(".json").to_owned();
+            if let Some(alias) = self.document::<ModelAlias>(&key).await? {
+                aliases.insert(name, alias.version);
+            }
+        }
+        Ok(aliases)
+    }
+}
+
+fn run_of_key(key: &str) -> Option<RunName> {
+    let rest = key.strip_prefix(keys::RUNS_PREFIX)?.strip_suffix("/run.json")?;
+    let (pipeline, run) = rest.split_once('/')?;
+    Some(RunName { run: RunId::new(run).ok()?, pipeline: PipelineName::new(pipeline).ok()? })
+}

@@ -1,0 +1,33 @@
+//! Timings of liminal, each against a floor that is measured in the same run: what the same work costs without liminal.
+//!
+//! `cargo bench --bench liminal` runs all cases and rewrites `docs/benchmarks.md` and `docs/benchmarks.json`;
+//! `cargo bench --bench liminal -- chain plan` runs those whose name holds one of the words and writes nothing.
+
+mod cases;
+mod measure;
+mod project;
+mod report;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // cargo passes `--bench`; what is left are the words that choose cases.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let mut results = Vec::new();
+    for case in cases::ALL {
+        if chosen(case.name) {
+            eprintln!("{}…", case.name);
+            results.extend((case.run)());
+        }
+    }
+    let table = report::table(&results);
+    print!("{table}");
+    if words.is_empty()
+        && let Err(error) = report::write(&results, &table)
+    {
+        eprintln!("the results can not be written: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

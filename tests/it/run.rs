@@ -1,0 +1,158 @@
+//! Runs: what steps see, how they fail, what is cached, and what is said of it.
+
+use crate::harness::Project;
+
+fn one_step(step: &str) -> Project {
+    Project::new(&format!("project: demo\npipelines:\n  p:\n    steps:\n      s:\n{step}"))
+}
+
+#[test]
+fn a_template_project_runs_at_once() {
+    let project = Project::empty();
+    let _ = project.liminal(&["init", "demo"]).exits(0);
+    let _ = project.liminal(&["-C", "demo", "run"]).exits(0).prints("succeeded");
+    let _ = project.liminal(&["-C", "demo", "run"]).exits(0).prints("cached");
+    let log = std::process::Command::new("git").args(["log", "--oneline"]).current_dir(project.join("demo")).output();
+    assert!(log.expect("git runs").status.success());
+    let _ = project.liminal(&["init", "demo"]).exits(1).says("not empty");
+}
+
+#[test]
+fn the_shell_example_runs() {
+    let project = Project::copy_of("examples/shell-report");
+    let _ = project.liminal(&["run"]).exits(0);
+    let second = project.json(&["run", "-o", "json"]);
+    assert_eq!(second["result"]["status"], "succeeded");
+}
+
+#[test]
+fn a_run_from_the_cache_says_so_and_starts_nothing() {
+    let project = one_step(
+        "        run: [sh, -c, 'date +%N > \"$1\"', sh, \"{{ outputs.now }}\"]\n        outputs: {now: now.txt}\n",
+    );
+    let _ = project.liminal(&["run"]).exits(0);
+    let first = project.ok(&["artifacts", "cat", "s.now"]);
+    let _ = project.liminal(&["run"]).exits(0).prints("cached");
+    assert_eq!(project.ok(&["artifacts", "cat", "s.now"]), first);
+    let fresh = project.json(&["run", "--fresh", "s", "-o", "json"]);
+    assert_eq!(fresh["commits"]["s"]["status"], "succeeded");
+    let off = project.json(&["run", "--no-cache", "-o", "json"]);
+    assert_eq!(off["commits"]["s"]["status"], "succeeded");
+}
+
+#[test]
+fn parameters_are_typed_and_part_of_the_key() {
+    let project = Project::new(
+        "project: demo\nparams: {n: {type: int, default: 1, min: 1, max: 9}}\npipelines:\n  p:\n    steps:\n      s:\n        run: [sh, -c, 'echo $1 > $2', sh, \"{{ params.n }}\", \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n",
+    );
+    let _ = project.liminal(&["run"]).exits(0);
+    let _ = project.liminal(&["run", "--set", "n=7"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "7\n");
+    let _ = project.liminal(&["why", "s"]).exits(0).prints("params.n");
+    let _ = project.liminal(&["run", "--set", "n=x"]).exits(64).says("int");
+    let _ = project.liminal(&["run", "--set", "n=12"]).exits(64).says("maximum");
+    let _ = project.liminal(&["run", "--set", "m=1"]).exits(64).says("there are n");
+}
+
+#[test]
+fn a_step_that_fails_fails_the_run_and_shows_why() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  p:\n    steps:\n      bad:\n        run: [sh, -c, 'echo the disk is on fire >&2; exit 3']\n      next:\n        run: [\"true\"]\n        after: [bad]\n    finally:\n      tell:\n        run: [sh, -c, 'echo $LIMINAL_RUN_STATUS > $1', sh, \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n",
+    );
+    let outcome = project.liminal(&["run"]).exits(7);
+    let all = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(all.contains("the disk is on fire"), "{all}");
+    assert!(all.contains("exit"), "{all}");
+    let status = project.json(&["status", "-o", "json"]);
+    assert_eq!(status["commits"]["bad"]["status"], "failed");
+    assert_eq!(status["commits"]["next"]["status"], "skipped");
+    assert_eq!(status["commits"]["tell"]["status"], "succeeded");
+    assert_eq!(project.ok(&["artifacts", "cat", "tell.o"]), "failed\n");
+    let logs = project.ok(&["logs", "bad"]);
+    assert_eq!(logs, "the disk is on fire\n");
+}
+
+#[test]
+fn retries_try_again_and_keep_every_log() {
+    let project = one_step(
+        "        run: [sh, -c, 'echo try $LIMINAL_ATTEMPT; test $LIMINAL_ATTEMPT = 3']\n        retries: {max: 3, backoff: 10ms, jitter: 0}\n",
+    );
+    let _ = project.liminal(&["run"]).exits(0);
+    let logs = project.ok(&["logs", "s"]);
+    assert_eq!(logs, "try 1\ntry 2\ntry 3\n");
+    let _ = project.liminal(&["logs", "s", "--attempt", "2"]).exits(0).prints("try 2");
+}
+
+#[test]
+fn a_gate_that_refuses_rejects_the_run_and_shows_the_numbers() {
+    let project = Project::new(
+        "project: demo\nparams: {least: 0.9}\npipelines:\n  p:\n    steps:\n      score:\n        run: [sh, -c, 'echo \"{\\\"auc\\\": 0.8}\" > $1', sh, \"{{ outputs.metrics }}\"]\n        metrics: m.json\n      gate:\n        gate: metrics.score.auc >= params.least\n      ship:\n        run: [\"true\"]\n        after: [gate]\n",
+    );
+    let outcome = project.liminal(&["run"]).exits(3);
+    let all = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(all.contains("metrics.score.auc") && all.contains("0.8"), "{all}");
+    let passed = project.liminal(&["run", "--set", "least=0.5"]).exits(0);
+    let _ = passed.prints("succeeded");
+    let _ = project.liminal(&["metrics"]).exits(0).prints("auc");
+}
+
+#[test]
+fn a_condition_skips_a_step_and_what_needs_its_data() {
+    let project = Project::new(
+        "project: demo\nparams: {full: false}\npipelines:\n  p:\n    steps:\n      a:\n        run: [sh, -c, 'echo > $1', sh, \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n        when: params.full\n      needs:\n        run: [\"true\"]\n        inputs: {d: a.o}\n      later:\n        run: [\"true\"]\n        after: [a]\n",
+    );
+    let run = project.json(&["run", "-o", "json"]);
+    assert_eq!(run["result"]["status"], "succeeded", "{run}");
+    assert_eq!(run["commits"]["a"]["status"], "skipped");
+    assert_eq!(run["commits"]["needs"]["status"], "skipped");
+    assert_eq!(run["commits"]["later"]["status"], "succeeded");
+}
+
+#[test]
+fn a_python_traceback_is_the_users_own() {
+    let project = one_step("        call: work:main\n");
+    project.write("work.py", "def main():\n    numbers = [1, 2]\n    return numbers[5]\n");
+    let outcome = project.liminal(&["run"]).exits(7);
+    let all = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(all.contains("IndexError"), "{all}");
+    assert!(all.contains("work.py") && all.contains("return numbers[5]"), "{all}");
+    assert!(!all.contains("call_step"), "no frame of ours is shown:\n{all}");
+}
+
+#[test]
+fn a_secret_is_used_and_never_shown() {
+    let definition = "project: demo\nsecrets: {token: env:DEMO_TOKEN}\npipelines:\n  p:\n    steps:\n      s:\n        run: [sh, -c, 'echo the token is $TOKEN']\n        env: {TOKEN: \"{{ secrets.token }}\"}\n";
+    let project = Project::new(definition);
+    let _ = project.liminal(&["run"]).exits(1).says("DEMO_TOKEN");
+    let project = Project::new(definition).env("DEMO_TOKEN", "hunter2-hunter2");
+    let _ = project.liminal(&["run"]).exits(0);
+    assert_eq!(project.ok(&["logs", "s"]), "the token is ***\n");
+    let _ = project.liminal(&["apply", "--auto-approve"]).exits(0);
+    let found =
+        std::process::Command::new("grep").args(["-r", "hunter2"]).arg(project.path()).output().expect("grep runs");
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the value is in no file");
+}
+
+#[test]
+fn several_pipelines_need_a_name() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  a: {steps: {s: {run: [\"true\"]}}}\n  b: {steps: {s: {run: [\"true\"]}}}\n",
+    );
+    let _ = project.liminal(&["run"]).exits(64).says("a, b");
+    let _ = project.liminal(&["run", "c"]).exits(64).says("a, b");
+    let _ = project.liminal(&["run", "b"]).exits(0);
+}
+
+#[test]
+fn lineage_leads_from_a_result_back_to_where_it_came_from() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  p:\n    steps:\n      make:\n        run: [sh, -c, 'echo 1 > $1', sh, \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n      model:\n        run: [cp, \"{{ inputs.d }}\", \"{{ outputs.m }}\"]\n        inputs: {d: make.o}\n        outputs: {m: m.bin}\n      register:\n        register: {model: toy, artifact: model.m, aliases: [champion]}\n",
+    );
+    let _ = project.liminal(&["run"]).exits(0).prints("toy");
+    let text = project.ok(&["lineage", "toy"]);
+    assert!(text.contains("model.m") && text.contains("make.o"), "{text}");
+    let models = project.json(&["models", "-o", "json"]);
+    assert_eq!(models[0]["version"], 1);
+    let again = project.json(&["run", "-o", "json"]);
+    assert_eq!(again["commits"]["register"]["status"], "cached", "the same artifact is no new version");
+}
