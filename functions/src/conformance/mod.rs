@@ -27,6 +27,7 @@ pub enum Violation {
     Queue(#[from] crate::ports::QueueError),
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a list of promises is read more easily without borrows")]
 fn promise<T: std::fmt::Debug + PartialEq>(promise: &'static str, found: T, expected: T) -> Result<(), Violation> {
     if found == expected {
         return Ok(());

@@ -2,6 +2,8 @@
 
 pub mod artifacts;
 pub mod clock;
+#[cfg(feature = "failpoints")]
+pub mod crash;
 pub mod drive;
 pub mod executor;
 mod limits;

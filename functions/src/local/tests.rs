@@ -1,5 +1,7 @@
 //! The local store, queue and driver, by what they promise.
 
+#[cfg(feature = "failpoints")]
+mod crash;
 mod drive;
 mod queue;
 mod store;

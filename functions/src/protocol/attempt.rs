@@ -148,7 +148,12 @@ const fn is_platforms(class: FailureClass) -> bool {
 fn pause(backoff: Duration, count: u32, jitter: f64, fraction: f64) -> Duration {
     let doubled = backoff.saturating_mul(1_u32.checked_shl(count.saturating_sub(1)).unwrap_or(u32::MAX));
     let whole = doubled.min(MAX_PAUSE);
-    whole.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * fraction.clamp(0.0, 1.0))
+    whole.mul_f64(1.0 - share(jitter) * share(fraction))
+}
+
+/// A number from 0 to 1, whatever a record says.
+const fn share(number: f64) -> f64 {
+    if number.is_nan() { 0.0 } else { number.clamp(0.0, 1.0) }
 }
 
 /// When an attempt that opens now is left alone no longer.

@@ -4,6 +4,10 @@
 //! once and never change, so any number of runners that ask at any time agree, and asking again after a crash is harmless.
 
 pub mod advance;
+#[cfg(test)]
+mod advance_tests;
 pub mod attempt;
+#[cfg(test)]
+mod attempt_tests;
 pub mod caching;
 pub mod commit;

@@ -64,7 +64,7 @@ use crate::simulated::pipeline::step_name;
 use crate::simulated::pipeline::with_inputs;
 
 /// Leaves outputs that depend on the step and its inputs, without starting anything.
-struct Executes {
+pub(super) struct Executes {
     store: Arc<DirectoryStore>,
     log: Mutex<Vec<String>>,
     running: AtomicU32,
@@ -72,6 +72,10 @@ struct Executes {
 }
 
 impl Executes {
+    pub(super) fn new(store: Arc<DirectoryStore>) -> Self {
+        Self { store, log: Mutex::default(), running: AtomicU32::new(0), most: AtomicU32::new(0) }
+    }
+
     fn started(&self) -> Vec<String> {
         self.log.lock().expect("whole").clone()
     }
@@ -130,8 +134,7 @@ impl Place {
         let queue = SqliteQueue::open(folder.path().join("queue.sqlite"), SystemClock).expect("a queue").queue;
         let environment =
             LocalEnvironment { store: Arc::clone(&store), queue: Arc::new(queue), locks: folder.path().join("locks") };
-        let executor =
-            Arc::new(Executes { store, log: Mutex::default(), running: AtomicU32::new(0), most: AtomicU32::new(0) });
+        let executor = Arc::new(Executes::new(store));
         let place = Self {
             _folder: folder,
             environment,
@@ -201,7 +204,7 @@ fn reading(mut step: StepSpec, after: &[&str]) -> StepSpec {
     step
 }
 
-fn training() -> Release {
+pub(super) fn training() -> Release {
     release([
         ("fetch", step("fetch")),
         ("slow-a", with_inputs(step("a"), &["fetch"])),

@@ -84,7 +84,7 @@ fn outcome(seed: u64, faults: Faults, processes: usize) -> (Outcome, u64) {
     let release = pipeline::draw(&World::calm(seed));
     let record = pipeline::run_record(&release, "20261124-000000-test");
     let world = World::new(seed, faults);
-    scheduler::carry_out(&world, &release, &record, processes, seed % 2 == 0);
+    scheduler::carry_out(&world, &release, &record, processes, seed.is_multiple_of(2));
     (examine(&world, &release, &record), world.operations())
 }
 
