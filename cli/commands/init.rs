@@ -46,7 +46,7 @@ pub(crate) fn run(context: &Context, args: &InitArgs) -> CommandResult {
     let repository = liminal_infra::source::init_repository(&folder, "Start from the liminal template")
         .or_failed(|| format!("no git repository can be made in {}", folder.display()))?;
     let shown = args.folder.display();
-    context.printer.data(&format!("Made {shown}: a pipeline in liminal.yml, its steps in steps.py.\n"));
+    context.printer.data(&format!("Made {shown}: a pipeline in liminal.yml, its steps in steps/\n"));
     if !repository {
         context.printer.say(&format!("{shown} lies in a git repository already, so none was made."));
     }
