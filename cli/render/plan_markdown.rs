@@ -8,8 +8,10 @@ use liminal_schemas::plan::StepForecast;
 use liminal_schemas::release::Release;
 
 use super::graph::does;
+use super::plan_forecast;
+use super::plan_forecast::Forecast;
+use super::plan_resources;
 use super::plan_text;
-use super::plan_text::Forecast;
 use super::style::Style;
 use super::style::one_line;
 use super::units::count;
@@ -161,7 +163,7 @@ fn details(plan: &Plan, change: &PipelineChange) -> String {
         if !forecast.is_first() {
             for (step, what) in forecast.lines() {
                 let sure = if matches!(what, StepForecast::Depends(_)) { "perhaps " } else { "" };
-                let reason = shorten(&plan_text::reason_text(what, &Style::PLAIN));
+                let reason = shorten(&plan_forecast::reason_text(what, &Style::PLAIN));
                 text.push_str(&format!("- {sure}{}: {}\n", escape(step.as_str()), escape(&reason)));
             }
             text.push('\n');
@@ -196,7 +198,7 @@ const fn diff_mark(action: ChangeAction) -> &'static str {
 }
 
 fn resources(page: &mut Page, plan: &Plan) {
-    let lines = plan_text::resources(plan);
+    let lines = plan_resources::resources(plan);
     if lines.is_empty() {
         return;
     }

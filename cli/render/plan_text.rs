@@ -1,22 +1,20 @@
 //! A plan as a person reads it before saying yes: what changes, why, what the next run will do, what is made and removed.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-
-use liminal_schemas::name::StepName;
 use liminal_schemas::plan::ChangeAction;
 use liminal_schemas::plan::FieldChange;
-use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::PipelineChange;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
-use liminal_schemas::plan::RerunReason;
+use liminal_schemas::plan::StepChange;
 use liminal_schemas::plan::StepForecast;
 use liminal_schemas::release::Release;
-use liminal_schemas::state::ResourceAddress;
-use liminal_schemas::state::ResourceKind;
 
 use super::graph::does;
+use super::plan_forecast::Forecast;
+use super::plan_forecast::reason_text;
+pub(crate) use super::plan_forecast::rerun_reason;
+use super::plan_forecast::running_order;
+use super::plan_resources::resources;
 use super::style::Style;
 use super::style::Tone;
 use super::style::columns;
@@ -156,20 +154,11 @@ pub(super) fn pipeline_note(change: &PipelineChange, style: &Style) -> String {
 }
 
 /// The changed steps in the order in which they run; those that are gone come last.
-pub(super) fn ordered<'a>(
-    change: &'a PipelineChange,
-    release: Option<&Release>,
-) -> Vec<&'a liminal_schemas::plan::StepChange> {
+pub(super) fn ordered<'a>(change: &'a PipelineChange, release: Option<&Release>) -> Vec<&'a StepChange> {
     let place = running_order(release);
     let mut steps: Vec<_> = change.steps.iter().collect();
     steps.sort_by_key(|step| place.get(&step.step).copied().unwrap_or(usize::MAX));
     steps
-}
-
-/// The place of each step in the order in which they run.
-fn running_order(release: Option<&Release>) -> BTreeMap<StepName, usize> {
-    let graph = release.and_then(|release| liminal_schemas::graph::Graph::new(&release.steps).ok());
-    graph.iter().flat_map(|graph| graph.order().iter().cloned()).zip(0..).collect()
 }
 
 /// Fields with their values before and after; those that only follow from others are left out.
@@ -251,152 +240,6 @@ fn forecast(text: &mut String, change: &PipelineChange, release: Option<&Release
         let names: Vec<&str> = forecast.cached.iter().map(|step| step.as_str()).collect();
         let line = style.fit(&format!("cached: {}", names.join(", ")), style.width.saturating_sub(6));
         text.push_str(&format!("      {}\n", style.dim(line)));
-    }
-}
-
-/// What the next run of a pipeline will do.
-pub(super) struct Forecast<'a> {
-    steps: Vec<(&'a StepName, &'a StepForecast)>,
-    /// The steps whose results are there.
-    pub(super) cached: Vec<&'a StepName>,
-    running: usize,
-    depending: usize,
-}
-
-impl<'a> Forecast<'a> {
-    /// The forecast of a pipeline, steps in the order in which they run; none where there is nothing to say.
-    pub(super) fn new(change: &'a PipelineChange, release: Option<&Release>) -> Option<Self> {
-        if change.forecast.is_empty() || change.action == ChangeAction::Delete {
-            return None;
-        }
-        let place = running_order(release);
-        let mut steps: Vec<_> = change.forecast.iter().collect();
-        steps.sort_by_key(|(step, _)| place.get(*step).copied().unwrap_or(usize::MAX));
-        let cached: Vec<_> =
-            steps.iter().filter(|(_, what)| **what == StepForecast::Cached).map(|(step, _)| *step).collect();
-        let depending = steps.iter().filter(|(_, what)| matches!(what, StepForecast::Depends(_))).count();
-        let running = steps.len() - cached.len() - depending;
-        Some(Self { steps, cached, running, depending })
-    }
-
-    /// The forecast in one sentence.
-    pub(super) fn title(&self) -> String {
-        let all = count(self.steps.len(), "step");
-        match (self.running, self.depending) {
-            _ if self.is_first() => format!("The next run: all {all}, for the first time"),
-            (0, 0) => format!("The next run: nothing new, all {all} cached"),
-            (running, 0) => format!("The next run: {running} of {all}"),
-            (running, depending) => {
-                format!("The next run: {running} of {all}, and {depending} more where results come out different")
-            }
-        }
-    }
-
-    /// Whether no step ever ran, so that their reasons are all the same.
-    pub(super) fn is_first(&self) -> bool {
-        self.steps.iter().all(|(_, what)| match what {
-            StepForecast::Runs(RerunReason::NeverRan) | StepForecast::Depends(_) => true,
-            StepForecast::Cached
-            | StepForecast::Runs(RerunReason::CacheOff | RerunReason::Expired | RerunReason::Changed { .. }) => false,
-        })
-    }
-
-    /// The steps that run or may run.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (&'a StepName, &'a StepForecast)> {
-        self.steps.iter().copied().filter(|(_, what)| **what != StepForecast::Cached)
-    }
-}
-
-/// Why a step will run, as the end of a line that begins with its name.
-pub(super) fn reason_text(forecast: &StepForecast, style: &Style) -> String {
-    match forecast {
-        StepForecast::Cached => "cached".to_owned(),
-        StepForecast::Runs(reason) => rerun_reason(reason, style),
-        StepForecast::Depends(step) => format!("if {step} makes something different"),
-    }
-}
-
-/// Why a step runs again. `liminal why` says the same.
-pub(crate) fn rerun_reason(reason: &RerunReason, style: &Style) -> String {
-    match reason {
-        RerunReason::NeverRan => "never ran before".to_owned(),
-        RerunReason::CacheOff => "its cache is turned off".to_owned(),
-        RerunReason::Expired => "its last result is too old or gone".to_owned(),
-        RerunReason::Changed { what, before, after } => {
-            let what = one_line(what);
-            match (before, after) {
-                (Some(before), Some(after)) => {
-                    format!("{what} changed ({} {} {})", one_line(before), style.arrow(), one_line(after))
-                }
-                (None, Some(after)) => format!("{what} is new ({})", one_line(after)),
-                (Some(before), None) => format!("{what} is gone (was {})", one_line(before)),
-                (None, None) => format!("{what} changed"),
-            }
-        }
-    }
-}
-
-/// The resources and releases that are made or removed, one line each. What is made anyway with a pipeline, its release
-/// and the move of its live pointer, has no line.
-pub(super) fn resources(plan: &Plan) -> Vec<(ChangeAction, String)> {
-    let mut lines: Vec<(ChangeAction, String)> = Vec::new();
-    for operation in &plan.operations {
-        match operation {
-            Operation::CreateResource { address } => lines.push((ChangeAction::Create, resource(plan, address))),
-            Operation::DeleteResource { address } => {
-                lines.push((ChangeAction::Delete, format!("{}, which nothing uses any more", resource(plan, address))));
-            }
-            Operation::DeleteRelease { pipeline, revision } => {
-                let line = format!("release {} of {pipeline}, no longer kept for rollback", revision.short());
-                lines.push((ChangeAction::Delete, line));
-            }
-            Operation::WriteRelease { .. } | Operation::MoveLive { .. } | Operation::RemoveLive { .. } => {}
-        }
-    }
-    lines.sort();
-    lines
-}
-
-fn resource(plan: &Plan, address: &ResourceAddress) -> String {
-    let digest = address.digest.short();
-    match address.kind {
-        ResourceKind::Python => {
-            let specs = plan.documents.packages.values().filter_map(|package| package.python.as_ref());
-            let spec = specs.into_iter().find(|python| python.digest() == address.digest);
-            let parts: Vec<String> = spec
-                .into_iter()
-                .flat_map(|python| {
-                    let version = python.version.as_ref().map(|version| format!("python {version}"));
-                    let file = python.requirements.as_ref().map(|file| file.path.clone());
-                    version.into_iter().chain(file)
-                })
-                .collect();
-            match parts.is_empty() {
-                true => format!("python environment {digest}"),
-                false => one_line(&format!("python environment {digest} ({})", parts.join(", "))),
-            }
-        }
-        ResourceKind::Package => {
-            let mut parts = Vec::new();
-            if let Some(package) = plan.documents.packages.get(&address.digest) {
-                parts.push(count(package.files.len(), "file"));
-            }
-            let steps: BTreeSet<&str> = plan
-                .documents
-                .releases
-                .values()
-                .flat_map(|release| &release.steps)
-                .filter(|(_, spec)| spec.package == Some(address.digest))
-                .map(|(step, _)| step.as_str())
-                .collect();
-            if !steps.is_empty() {
-                parts.push(format!("for {}", steps.into_iter().collect::<Vec<_>>().join(", ")));
-            }
-            match parts.is_empty() {
-                true => format!("package {digest}"),
-                false => format!("package {digest} ({})", parts.join(" ")),
-            }
-        }
     }
 }
 
