@@ -51,7 +51,11 @@ impl<'a> Loader<'a> {
             Ok(Some(_)) => {}
             Ok(None) => {
                 let finding = Finding::error_without_place(Code::FileMissing, format!("{path} does not exist"));
-                self.report.push(at(finding.hint("paths are relative to the project folder")));
+                let hint = match place {
+                    Some(_) => "paths are relative to the project folder",
+                    None => "a project is a folder with this file in it; `liminal init` makes one",
+                };
+                self.report.push(at(finding.hint(hint)));
                 return None;
             }
             Err(refused) => {
@@ -90,8 +94,8 @@ impl<'a> Loader<'a> {
                 None
             }
             kind @ (Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text { .. } | Kind::List(_)) => {
-                let message = format!("a definition is a map, not {}", kind.what());
-                self.report.push(Finding::error(Code::WrongType, &tree.span, message).label("a map is needed here"));
+                let message = format!("a map is needed for a definition, not {}", kind.what());
+                self.report.push(Finding::error(Code::WrongType, &tree.span, message));
                 None
             }
         }
@@ -102,7 +106,10 @@ impl<'a> Loader<'a> {
         let mut chain = vec![self.load(root, None)?];
         let mut paths = vec![root.to_owned()];
         while let Some((path, place)) = chain.last().and_then(parent_of) {
-            let Some(path) = self.checked_path(&path, &place) else { break };
+            let Some(path) = self.checked_path(&path, &place) else {
+                self.complete = false;
+                break;
+            };
             if let Some(first) = paths.iter().position(|seen| *seen == path) {
                 let mut circle: Vec<&str> = paths[first..].iter().map(String::as_str).collect();
                 circle.push(&path);

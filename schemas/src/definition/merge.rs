@@ -71,7 +71,7 @@ fn merge(place: Place, base: Node, over: Node) -> Node {
                 };
                 entry.0 = key;
             }
-            Node { span: base.span, kind: Kind::Map(entries) }
+            Node { span: over.span, kind: Kind::Map(entries) }
         }
         // An empty key over a map (`env:` with nothing below) takes nothing away.
         (base_kind @ Kind::Map(_), Kind::Null) => Node { span: base.span, kind: base_kind },

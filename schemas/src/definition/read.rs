@@ -34,8 +34,20 @@ pub fn read(
     let mut loader = Loader::new(files);
     let definition = read_with(&mut loader, root, environment);
     let mut report = loader.report;
+    report.findings.iter_mut().for_each(escape_control_characters);
     report.sort();
     (definition, report)
+}
+
+/// Messages repeat what a file says, and a terminal would obey the control characters in it.
+fn escape_control_characters(finding: &mut Finding) {
+    let related = finding.related.as_mut().map(|(_, label)| label);
+    for text in [&mut finding.message].into_iter().chain(&mut finding.label).chain(related).chain(&mut finding.hints) {
+        if text.contains(char::is_control) {
+            let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+            *text = text.chars().map(escape).collect();
+        }
+    }
 }
 
 fn read_with(loader: &mut Loader<'_>, root: &str, environment: Option<&EnvironmentName>) -> Option<Definition> {

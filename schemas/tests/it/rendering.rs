@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use liminal_schemas::definition::read::read;
 use liminal_schemas::finding::Report;
 use liminal_schemas::finding::Severity;
+use liminal_schemas::name::EnvironmentName;
 
 use crate::memory_files::MemoryFiles;
 
@@ -16,6 +17,12 @@ pub(crate) fn findings(yaml: impl AsRef<[u8]>) -> String {
 /// What reading a project reports.
 pub(crate) fn findings_in(files: &MemoryFiles) -> String {
     render(&read(files, "liminal.yml", None).1)
+}
+
+/// The same for an environment.
+pub(crate) fn findings_for(environment: &str, files: &MemoryFiles) -> String {
+    let environment = EnvironmentName::new(environment).expect("a valid name");
+    render(&read(files, "liminal.yml", Some(&environment)).1)
 }
 
 pub(crate) fn render(report: &Report) -> String {

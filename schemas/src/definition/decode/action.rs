@@ -142,7 +142,7 @@ impl Context {
                 let message = format!("`{}` names no python function", shorten(&text.value));
                 let mut finding = Finding::error(Code::InvalidValue, &text.span, message);
                 let stem = text.value.replace(".py", "").replace('/', ".").replace(':', ".");
-                if let Some((module, function)) = stem.rsplit_once('.')
+                if let Some((module, function)) = stem.rsplit_once('.').filter(|_| !text.value.ends_with(".py"))
                     && dotted(module)
                     && is_identifier(function)
                 {

@@ -84,8 +84,8 @@ impl Context {
                 None
             }
             kind @ (Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text { .. } | Kind::List(_)) => {
-                let message = format!("{what} is a map, not {}", kind.what());
-                let mut finding = Finding::error(Code::WrongType, &node.span, message).label("a map is needed here");
+                let message = format!("a map is needed for {what}, not {}", kind.what());
+                let mut finding = Finding::error(Code::WrongType, &node.span, message);
                 if let Kind::List(items) = &kind {
                     finding = finding.hint(hint_for_list(items));
                 }

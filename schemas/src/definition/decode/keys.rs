@@ -17,7 +17,7 @@ pub(crate) const PARAM_KEYS: &[&str] = &["type", "default", "min", "max", "choic
 
 /// Keys of a step that mean nothing to a gate or a registration.
 pub(crate) const PROCESS_KEYS: &[&str] =
-    &["code", "inputs", "outputs", "metrics", "plots", "resources", "env", "python"];
+    &["code", "outputs", "metrics", "plots", "resources", "env", "python"];
 
 pub(crate) const PROJECT: Shape = Shape {
     what: "a project",

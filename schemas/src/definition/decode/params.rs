@@ -48,6 +48,14 @@ impl Context {
             )));
             return None;
         }
+        if let Kind::Map(entries) = &node.kind
+            && !entries.is_empty()
+            && entries.iter().all(|(part, _)| keys::PARAM_KEYS.contains(&part.text.as_str()))
+        {
+            let message = format!("the parameter `{}` is a map with these keys, since it has no `type`", key.text);
+            let hint = "add `type:` to declare a parameter with bounds";
+            self.push(Finding::warning(Code::ParamValue, &node.span, message).hint(hint));
+        }
         let value = self.value(node)?;
         let value_type = value.value_type()?;
         Some(ParamSpec { value_type, default: Some(value), min: None, max: None, choices: Vec::new() })

@@ -44,22 +44,11 @@ impl Context {
             let message = format!("pipeline `{}` has no steps", key.text);
             self.push(Finding::error(Code::InvalidValue, &key.span, message).hint("give it one, or leave it out"));
         }
-        self.refuse_repeated_steps(&pipeline);
+        self.refuse_too_many_steps(&pipeline);
         Some(pipeline)
     }
 
-    fn refuse_repeated_steps(&mut self, pipeline: &PipelineDefinition) {
-        for (name, again) in &pipeline.finally {
-            if let Some(first) = pipeline.steps.get(name) {
-                let message = format!("step `{name}` stands under `steps` and under `finally`");
-                self.push(
-                    Finding::error(Code::DuplicateKey, &again.key, message)
-                        .label("again here")
-                        .related(&first.key, "first here")
-                        .hint("give one of them another name"),
-                );
-            }
-        }
+    fn refuse_too_many_steps(&mut self, pipeline: &PipelineDefinition) {
         let count = pipeline.steps.len() + pipeline.finally.len();
         if count > super::MAX_STEPS
             && let Some(last) = pipeline.finally.values().last()

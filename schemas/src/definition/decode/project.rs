@@ -76,7 +76,9 @@ pub(in crate::definition) fn project(
     let before = cx.findings.len();
     let project = fields.require("project", cx).and_then(|(_, node)| cx.name(node, "the project", ProjectName::new));
     if liminal && let Some(finding) = cx.findings.get_mut(before) {
-        finding.hints.push("this looks like an Apache Liminal definition: see docs/migrating.md".to_owned());
+        let hint = "this looks like an Apache Liminal definition: here `name` is `project`, `pipelines` is a map from \
+                    name to pipeline, `tasks` are `steps`, `cmd` is `run`, `env_vars` is `env`";
+        finding.hints.push(hint.to_owned());
     }
     let description = fields.take("description").and_then(|(_, node)| cx.text(node, "the description"));
     // These have done their work when the files were put together: what is left is to say when they could not.

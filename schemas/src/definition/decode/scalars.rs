@@ -159,7 +159,7 @@ impl Context {
         if matches!(node.kind, Kind::Refused) {
             return;
         }
-        let message = format!("{what} is {wanted}, not {}", node.kind.what());
+        let message = format!("{wanted} is needed for {what}, not {}", node.kind.what());
         let mut finding =
             Finding::error(Code::WrongType, &node.span, message).label(format!("{wanted} is needed here"));
         if let Some(hint) = hint {

@@ -55,8 +55,7 @@ impl Context {
             outputs: fields.take("outputs").map(|(_, node)| self.outputs(node, "the outputs")).unwrap_or_default(),
             metrics: fields
                 .take("metrics")
-                .and_then(|(_, node)| self.path(node, "the metrics file", OUTPUT_FOLDER))
-                .and_then(|path| self.file_path(path, "the metrics file")),
+                .and_then(|(_, node)| self.path(node, "the metrics file", OUTPUT_FOLDER)),
             plots: fields.take("plots").map(|(_, node)| self.outputs(node, "the plots")).unwrap_or_default(),
             after: fields
                 .take("after")
@@ -95,16 +94,6 @@ impl Context {
 
     fn outputs(&mut self, node: Node, what: &str) -> SpannedMap<FieldName, Spanned<String>> {
         self.named(node, what, field_name, |cx, _, node| cx.path(node, "the path of an output", OUTPUT_FOLDER))
-    }
-
-    /// A path that can not be that of a directory.
-    fn file_path(&mut self, path: Spanned<String>, what: &str) -> Option<Spanned<String>> {
-        if path.value.ends_with('/') {
-            let message = format!("{what} is a file, not a directory");
-            self.lose(Finding::error(Code::InvalidValue, &path.span, message).hint("leave out the `/` at the end"));
-            return None;
-        }
-        Some(path)
     }
 
     fn phase(&mut self, node: Node) -> Option<Phase> {

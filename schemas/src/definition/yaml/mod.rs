@@ -20,6 +20,9 @@ pub const MAX_FILE_BYTES: usize = 1 << 20;
 /// The deepest nesting of lists and maps. A definition needs ten levels.
 pub const MAX_DEPTH: usize = 64;
 
+/// The most values in one file. A file of the largest size has about half as many; more would need memory for nothing.
+pub const MAX_VALUES: usize = 100_000;
+
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Node {

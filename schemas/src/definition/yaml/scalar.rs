@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn scalars_are_what_yaml_1_2_says() {
-        let seen = |text| format!("{:?}", resolve(text));
+        let seen = |text: &str| format!("{:?}", resolve(text));
         for text in ["no", "yes", "on", "012", "1_000", "hello", "-", "2026-11-24", "1:30", "nope", "truest", "0x"] {
             assert_eq!(seen(text), "None", "{text}");
         }

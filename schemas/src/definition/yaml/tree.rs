@@ -10,6 +10,7 @@ use saphyr_parser::ScalarStyle;
 use super::Key;
 use super::Kind;
 use super::MAX_DEPTH;
+use super::MAX_VALUES;
 use super::Node;
 use super::offsets::Offsets;
 use super::scalar;
@@ -20,6 +21,8 @@ use crate::finding::Span;
 /// So many problems with the YAML of one file are told.
 const MAX_FINDINGS: usize = 50;
 
+const QUOTED_TEMPLATE: &str = "write \"{{ params.name }}\", with the quotes";
+
 /// Maps with more keys are searched by hash for duplicates.
 const SMALL_MAP: usize = 16;
 
@@ -27,7 +30,7 @@ const SMALL_MAP: usize = 16;
 pub(super) fn build(file: &Arc<str>, text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
     let mut parser = Parser::new_from_str(text);
     let mut builder =
-        Builder { file, text, offsets: Offsets::new(text), stack: Vec::new(), root: None, findings, told: 0 };
+        Builder { file, text, offsets: Offsets::new(text), stack: Vec::new(), root: None, findings, told: 0, values: 0 };
     loop {
         let (event, span) = match parser.next_event()? {
             Ok(event) => event,
@@ -61,6 +64,7 @@ struct Builder<'a> {
     root: Option<Node>,
     findings: &'a mut Vec<Finding>,
     told: usize,
+    values: usize,
 }
 
 enum Frame {
@@ -117,6 +121,18 @@ impl Builder<'_> {
                 }
             }
         }
+        self.after_value(start)
+    }
+
+    /// Gives up on a file that has too many values or too many problems.
+    fn after_value(&mut self, start: usize) -> Next {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            let message = format!("the file has more than {MAX_VALUES} keys and values");
+            let finding = self.error(Code::FileTooLarge, start, start, message).label("too many from here on");
+            self.tell(finding.hint("spread the pipelines over several files with `include:`"));
+            return Next::Stop;
+        }
         if self.told >= MAX_FINDINGS { Next::Stop } else { Next::Go }
     }
 
@@ -169,13 +185,17 @@ impl Builder<'_> {
                 KeyState::Refused => {}
                 KeyState::Awaited => {
                     *key = KeyState::Refused;
-                    if !matches!(node.kind, Kind::Refused) {
-                        let message = format!("{} is no key", node.kind.what());
-                        let finding = Finding::error(Code::WrongType, &node.span, message);
-                        self.tell(
-                            finding.hint("only text can be a key; a text that begins with `{` or `[` needs quotes"),
-                        );
+                    if matches!(node.kind, Kind::Refused) {
+                        return;
                     }
+                    let finding = if self.text[node.span.start..].starts_with("{{") {
+                        let message = "a text that begins with `{{` needs quotes";
+                        Finding::error(Code::YamlSyntax, &node.span, message).hint(QUOTED_TEMPLATE)
+                    } else {
+                        let message = format!("{} is no key", node.kind.what());
+                        Finding::error(Code::WrongType, &node.span, message).hint("only text can be a key")
+                    };
+                    self.tell(finding);
                 }
             },
         }
@@ -216,7 +236,7 @@ impl Builder<'_> {
         if repeated.is_empty() {
             return entries;
         }
-        for (index, first) in &repeated {
+        for (index, first) in repeated.iter().take(MAX_FINDINGS) {
             let (key, first) = (&entries[*index].0, &entries[*first].0);
             let finding =
                 Finding::error(Code::DuplicateKey, &key.span, format!("the key `{}` is written twice", key.text))
@@ -235,30 +255,47 @@ impl Builder<'_> {
 
     fn refuse_properties(&mut self, anchor: usize, tagged: bool, start: usize) {
         if anchor > 0 {
-            let at = self.text[..start].rfind('&').unwrap_or(start);
+            let at = self.property(start, '&');
             let finding =
                 self.error(Code::YamlAlias, at, start.max(at + 1), "anchors (`&name`) are not used in definitions");
             self.tell(finding.hint("put what steps share under `defaults:` or `params:`"));
         }
         if tagged {
-            let at = self.text[..start].rfind('!').unwrap_or(start);
+            let at = self.property(start, '!');
             let finding =
                 self.error(Code::YamlAlias, at, start.max(at + 1), "tags (`!name`) are not used in definitions");
             self.tell(finding.hint("leave the tag out; put a text that looks like a number into quotes"));
         }
     }
 
+    /// Where an anchor or tag stands: at the start of its node or before it.
+    fn property(&self, start: usize, sign: char) -> usize {
+        if self.text[start..].starts_with(sign) {
+            return start;
+        }
+        self.text[..start].rfind(sign).unwrap_or(start)
+    }
+
     fn check_depth(&mut self, start: usize) -> Next {
         if self.stack.len() <= MAX_DEPTH {
-            return if self.told >= MAX_FINDINGS { Next::Stop } else { Next::Go };
+            return self.after_value(start);
         }
-        let message = format!("lists and maps are nested more than {MAX_DEPTH} deep");
-        let finding = self.error(Code::YamlTooDeep, start, start + 1, message).label("too deep from here on");
-        self.tell(finding.hint("a definition needs about ten levels: check the brackets and the indentation"));
+        self.too_deep(start);
         Next::Stop
     }
 
+    fn too_deep(&mut self, start: usize) {
+        let message = format!("lists and maps are nested more than {MAX_DEPTH} deep");
+        let finding = self.error(Code::YamlTooDeep, start, start + 1, message).label("too deep from here on");
+        self.tell(finding.hint("a definition needs about ten levels: check the brackets and the indentation"));
+    }
+
     fn syntax_error(&mut self, at: usize, info: &str) {
+        // The parser looks ahead of its events as long as what it reads may be a key, and has a limit of its own there.
+        if info == "recursion limit exceeded" {
+            self.too_deep(at);
+            return;
+        }
         let end = self.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
         let mut finding = self.error(Code::YamlSyntax, at, end, format!("this is no YAML: {info}"));
         let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
@@ -267,7 +304,7 @@ impl Builder<'_> {
         if line.starts_with(|c: char| c.is_whitespace()) && line.trim_start_matches(' ').starts_with('\t') {
             finding = finding.hint("indent with spaces: tabs are not allowed there");
         } else if line.contains(": {{") || line.contains("- {{") {
-            finding = finding.hint("a text that begins with `{{` needs quotes: \"{{ params.name }}\"");
+            finding = finding.hint(QUOTED_TEMPLATE);
         } else if line.matches(": ").count() > 1 {
             finding = finding.hint("a text with `: ` in it needs quotes");
         } else {

@@ -1,0 +1,439 @@
+//! The definition as people write it, shorthands and all. These types exist for their JSON Schema, which editors use to
+//! complete and check `liminal.yml`; their comments are what an editor shows. The decoder reads the tree itself, since
+//! no deserializer reports every problem with its place; a test holds the two together.
+#![expect(dead_code, reason = "the types are only described, never made")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use schemars::Schema;
+use schemars::SchemaGenerator;
+use schemars::json_schema;
+
+use crate::name::EnvironmentName;
+use crate::name::FieldName;
+use crate::name::ModelName;
+use crate::name::PipelineName;
+use crate::name::ProjectName;
+use crate::name::StepName;
+use crate::step::Phase;
+use crate::template::Template;
+use crate::value::ValueType;
+
+/// A project: what `liminal.yml` says.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Definition {
+    /// The project's name. A file that is extended may leave it out.
+    project: ProjectName,
+    /// Who answers for the project.
+    owner: Option<String>,
+    /// What the project is, for people.
+    description: Option<String>,
+    /// A parent definition, by path below the project folder. Maps are merged with it, everything else replaces it.
+    extends: Option<String>,
+    /// Further files with pipelines, by patterns relative to the project folder: `pipelines/*.yml`.
+    include: Option<Vec<String>>,
+    /// Named targets. `local` always exists.
+    environments: Option<BTreeMap<EnvironmentName, Option<Environment>>>,
+    /// Python settings of all steps.
+    python: Option<Python>,
+    /// Parameters of all pipelines: a default, or a declaration with a type.
+    params: Option<BTreeMap<FieldName, Param>>,
+    /// Secrets, by reference.
+    secrets: Option<BTreeMap<FieldName, SecretReference>>,
+    /// Environment variables of all steps.
+    env: Option<Env>,
+    /// Settings of steps that do not say otherwise.
+    defaults: Option<Defaults>,
+    /// How many retired releases are kept for rollback. Default: 2.
+    #[schemars(range(min = 0, max = 100))]
+    keep: Option<u32>,
+    /// The pipelines.
+    pipelines: Option<BTreeMap<PipelineName, Pipeline>>,
+}
+
+/// A file that a definition includes.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Included {
+    /// The pipelines.
+    pipelines: BTreeMap<PipelineName, Pipeline>,
+}
+
+/// A named target. What it says is laid over what the project says.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Environment {
+    /// What carries it out.
+    platform: Option<Platform>,
+    /// Who answers for it.
+    owner: Option<String>,
+    /// Python settings of all steps.
+    python: Option<Python>,
+    /// Other defaults for parameters, or further parameters.
+    params: Option<BTreeMap<FieldName, Param>>,
+    /// Secrets, by reference.
+    secrets: Option<BTreeMap<FieldName, SecretReference>>,
+    /// Environment variables of all steps.
+    env: Option<Env>,
+    /// Settings of steps that do not say otherwise.
+    defaults: Option<Defaults>,
+    /// How many retired releases are kept for rollback.
+    #[schemars(range(min = 0, max = 100))]
+    keep: Option<u32>,
+    /// Parts of pipelines that are laid over those of the project.
+    pipelines: Option<BTreeMap<PipelineName, PipelinePart<StepPart>>>,
+}
+
+/// What carries an environment out.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Platform {
+    /// This machine.
+    Local,
+}
+
+/// Python settings. Each part that is set goes before that of the level above.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Python {
+    /// `"3.11"` for any 3.11.x, `">=3.10"` for that or newer; in quotes. Default: whatever `python3` is.
+    #[schemars(regex(pattern = r"^(>= *)?[0-9]{1,3}(\.[0-9]{1,3}){1,2}$"))]
+    version: Option<String>,
+    /// The requirements file, by path below the project folder.
+    requirements: Option<String>,
+    /// The folder that Python imports from, by path below the project folder. Default: `.`
+    root: Option<String>,
+    /// Files and folders that go into the package of every `call` and `run` step.
+    #[schemars(length(max = 500))]
+    code: Option<Vec<String>>,
+}
+
+/// Settings of steps that do not say otherwise.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Defaults {
+    /// What happens when an attempt fails.
+    retries: Option<Retries>,
+    /// How long an attempt may take. Default: an hour.
+    timeout: Option<Duration>,
+    /// What an attempt may use.
+    resources: Option<Resources>,
+    /// Whether results are taken from earlier runs. Default: true.
+    cache: Option<Cache>,
+    /// Environment variables.
+    env: Option<Env>,
+}
+
+/// A pipeline, or a part of one.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "PipelineOf{S}")]
+struct PipelinePart<S> {
+    /// What the pipeline is, for people.
+    description: Option<String>,
+    /// Who answers for it, where that is not the project's owner.
+    owner: Option<String>,
+    /// Its own parameters, and other defaults for the project's.
+    params: Option<BTreeMap<FieldName, Param>>,
+    /// Environment variables of its steps.
+    env: Option<Env>,
+    /// Python settings of its steps.
+    python: Option<Python>,
+    /// Settings of its steps that do not say otherwise.
+    defaults: Option<Defaults>,
+    /// Its steps. Their order follows from their inputs, `after` and what their conditions read.
+    steps: Option<BTreeMap<StepName, S>>,
+    /// Steps that run when all others are settled, whatever came of them.
+    finally: Option<BTreeMap<StepName, S>>,
+}
+
+/// A step, or a part of one.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct StepPart {
+    /// What part of the path from data to a model in use the step is.
+    phase: Option<Phase>,
+    /// What the step is, for people.
+    description: Option<String>,
+    /// A program and its arguments: a list, or a text that is split as a shell would. No shell is used.
+    run: Option<Run>,
+    /// A Python function: `package.module:function`.
+    #[schemars(regex(pattern = r"^[^\s:.]+(\.[^\s:.]+)*:[^\s:.]+$"))]
+    call: Option<String>,
+    /// One or more expressions over metrics and parameters. One that is false rejects the run.
+    gate: Option<Gate>,
+    /// Makes an output the next version of a model.
+    register: Option<Register>,
+    /// Extra files and folders of the step's package, by path below the project folder.
+    #[schemars(length(max = 500))]
+    code: Option<Vec<String>>,
+    /// What the step needs: `step.output`, `params.name`, `models.name@alias`, `./path`.
+    inputs: Option<BTreeMap<FieldName, String>>,
+    /// What the step leaves, by path below its output folder. A `/` at the end makes it a directory.
+    outputs: Option<BTreeMap<FieldName, OutputPath>>,
+    /// A JSON file of numbers that the step leaves. Others know it as `step.metrics`.
+    metrics: Option<OutputPath>,
+    /// Pictures that the step leaves.
+    plots: Option<BTreeMap<FieldName, OutputPath>>,
+    /// Steps that must be settled before, though no data comes from them.
+    #[schemars(length(max = 500))]
+    after: Option<Vec<StepName>>,
+    /// An expression over metrics and parameters: the step is skipped when it is false.
+    when: Option<String>,
+    /// What happens when an attempt fails.
+    retries: Option<Retries>,
+    /// How long an attempt may take. Default: an hour.
+    timeout: Option<Duration>,
+    /// What an attempt may use.
+    resources: Option<Resources>,
+    /// Whether results are taken from earlier runs. Default: true.
+    cache: Option<Cache>,
+    /// Environment variables of the step.
+    env: Option<Env>,
+    /// Python settings of the step.
+    python: Option<Python>,
+}
+
+/// Registers an output as the next version of a model.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Register {
+    /// The model.
+    model: ModelName,
+    /// The output that becomes the model version: `train.model`.
+    artifact: String,
+    /// Names that move to the new version.
+    #[schemars(length(max = 500))]
+    aliases: Option<Vec<FieldName>>,
+}
+
+/// A program and its arguments.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Run {
+    /// Split into arguments as a shell would.
+    Line(Template),
+    /// One argument each.
+    Arguments(#[schemars(length(min = 1, max = 500))] Vec<EnvValue>),
+}
+
+/// Expressions that must hold.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Gate {
+    /// One expression.
+    One(String),
+    /// Several.
+    All(#[schemars(length(min = 1, max = 500))] Vec<String>),
+}
+
+/// How often a failed attempt is tried again.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Retries {
+    /// How many further attempts follow the first.
+    Max(#[schemars(range(min = 0, max = 100))] u32),
+    /// All about them.
+    All(RetrySettings),
+}
+
+/// All about retries.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RetrySettings {
+    /// How many further attempts follow the first. Default: 0.
+    #[schemars(range(min = 0, max = 100))]
+    max: Option<u32>,
+    /// The pause before the first retry; it doubles with each further one. Default: 1s.
+    backoff: Option<Duration>,
+    /// How much of each pause is random, from 0 to 1. Default: 0.5.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    jitter: Option<f64>,
+    /// The classes of failure that are retried. Default: user and timeout.
+    on: Option<Vec<RetriedClass>>,
+}
+
+/// A class of failure that can be retried.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum RetriedClass {
+    /// The step's own program failed.
+    User,
+    /// The attempt took longer than its timeout.
+    Timeout,
+    /// The platform failed.
+    Infrastructure,
+    /// The platform asked to slow down.
+    Throttled,
+}
+
+/// What an attempt may use.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Resources {
+    /// Memory of all its processes together.
+    memory: Option<Size>,
+    /// How many of the run's `--jobs` the step takes. Default: 1.
+    #[schemars(range(min = 1, max = 1024))]
+    cpu: Option<u32>,
+    /// What it may write into its work folder.
+    disk: Option<Size>,
+}
+
+/// Whether results are taken from earlier runs.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Cache {
+    /// Always, or never.
+    Switch(bool),
+    /// When they are young enough.
+    MaxAge(CacheAge),
+}
+
+/// When results are young enough.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CacheAge {
+    /// The greatest age.
+    max_age: Duration,
+}
+
+/// A parameter: its default, or a declaration.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Param {
+    /// The default; its type is the parameter's.
+    Default(ParamDefault),
+    /// A declaration.
+    Declared(DeclaredParam),
+}
+
+/// A declared parameter.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct DeclaredParam {
+    /// The type of its values.
+    #[schemars(rename = "type")]
+    value_type: ValueType,
+    /// The value of a run that sets none. Without it every run must set one.
+    default: Option<serde_json::Value>,
+    /// The least number allowed.
+    min: Option<f64>,
+    /// The greatest number allowed.
+    max: Option<f64>,
+    /// The only values allowed.
+    #[schemars(length(min = 1, max = 500))]
+    choices: Option<Vec<serde_json::Value>>,
+    /// What it means, for people.
+    description: Option<String>,
+}
+
+/// Environment variables.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+struct Env(BTreeMap<VariableName, EnvValue>);
+
+/// A text with references in it; numbers and booleans are taken as they are written.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum EnvValue {
+    /// A text.
+    Text(Template),
+    /// A whole number.
+    Int(i64),
+    /// A boolean.
+    Bool(bool),
+}
+
+/// Gives a type a schema that is written by hand.
+macro_rules! by_hand {
+    ($($(#[$doc:meta])* $type:ident => $schema:tt)*) => {$(
+        $(#[$doc])*
+        #[derive(PartialEq, Eq, PartialOrd, Ord)]
+        struct $type;
+
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+by_hand! {
+    /// The name of an environment variable.
+    VariableName => {
+        "type": "string",
+        "pattern": "^(?!LIMINAL_)[A-Za-z_][A-Za-z0-9_]*$"
+    }
+    /// A reference to a secret.
+    SecretReference => {
+        "type": "string",
+        "pattern": "^env:(?!LIMINAL_)[A-Za-z_][A-Za-z0-9_]*$",
+        "description": "env:NAME, with the environment variable that holds the secret"
+    }
+    /// A span of time.
+    Duration => {
+        "description": "500ms, 30s, 5m, 2h, 1d, or a number of seconds",
+        "anyOf": [
+            {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)\s*$"},
+            {"type": "number", "minimum": 0}
+        ]
+    }
+    /// An amount of memory or disk space.
+    Size => {
+        "description": "512MiB, 2GiB, 500MB, 1GB, or a number of MiB",
+        "anyOf": [
+            {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(KiB|MiB|GiB|TiB|kB|MB|GB|TB)\s*$"},
+            {"type": "number", "exclusiveMinimum": 0}
+        ]
+    }
+    /// A path below the output folder.
+    OutputPath => {
+        "type": "string",
+        "pattern": r"^(?![/~])(?!(.*/)?\.\.(/|$))[^\\]+$",
+        "maxLength": 512
+    }
+    /// A default: any value but a declaration.
+    ParamDefault => {
+        "anyOf": [
+            {"type": ["string", "integer", "number", "boolean", "array"]},
+            {"type": "object", "not": {"required": ["type"]}}
+        ]
+    }
+}
+
+/// A whole step: exactly one way to execute.
+struct Step;
+
+impl JsonSchema for Step {
+    fn schema_name() -> Cow<'static, str> {
+        "Step".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = generator.subschema_for::<StepPart>();
+        let ways: Vec<_> =
+            super::decode::keys::ACTION_KEYS.iter().map(|key| serde_json::json!({"required": [key]})).collect();
+        schema.insert("oneOf".to_owned(), ways.into());
+        schema
+    }
+}
+
+/// A whole pipeline: one that has steps.
+struct Pipeline;
+
+impl JsonSchema for Pipeline {
+    fn schema_name() -> Cow<'static, str> {
+        "Pipeline".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = generator.subschema_for::<PipelinePart<Step>>();
+        schema.insert("required".to_owned(), serde_json::json!(["steps"]));
+        schema
+    }
+}
