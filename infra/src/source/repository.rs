@@ -8,6 +8,7 @@ use git2::RepositoryInitOptions;
 use git2::Signature;
 
 use super::error::SourceError;
+use super::revision::discover;
 
 /// The branch of a new repository.
 const BRANCH: &str = "main";
@@ -18,7 +19,7 @@ const BRANCH: &str = "main";
 /// # Errors
 /// When git can not write.
 pub fn init_repository(folder: &Path, message: &str) -> Result<bool, SourceError> {
-    if Repository::discover(folder).is_ok() {
+    if discover(folder)?.is_some() {
         return Ok(false);
     }
     let mut options = RepositoryInitOptions::new();

@@ -311,6 +311,30 @@ fn destroy_keeps_data_unless_told_otherwise() {
 }
 
 #[test]
+fn an_apply_that_is_asked_to_stop_is_finished_by_the_next() {
+    let undisturbed = World::new();
+    block_on(undisturbed.deploy(&shop()));
+    for after in 0..12 {
+        let world = World::new();
+        block_on(async {
+            let project = shop();
+            let plan = world.plan(&project).await.expect("a plan");
+            let asked = std::sync::atomic::AtomicUsize::new(0);
+            let stop = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= after;
+            let error = world.apply_until(1, &project, &plan, false, &stop).await.expect_err("stopped");
+            let ApplyError::Stopped { done, operations } = error else { panic!("{error}") };
+            assert!(done <= after && operations == plan.operations.len());
+            let open = world.state().await.expect("a state").state.journal.expect("a journal").open;
+            assert_eq!(open.len(), operations - done, "the journal says what is left");
+            let next = world.plan(&project).await.expect("a plan");
+            assert!(next.notes.iter().any(|note| note.contains("was interrupted")), "{:?}", next.notes);
+            world.apply(&project, &next).await.expect("an apply");
+        });
+        assert_eq!(essence(&world), essence(&undisturbed), "stopped after {after}");
+    }
+}
+
+#[test]
 fn what_drifted_is_put_right_and_named() {
     block_on(async {
         let (world, project) = (World::new(), shop());

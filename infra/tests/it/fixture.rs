@@ -278,6 +278,17 @@ impl World {
         plan: &Plan,
         delete_data: bool,
     ) -> Result<ApplyReport, ApplyError> {
+        self.apply_until(pid, project, plan, delete_data, &|| false).await
+    }
+
+    pub(crate) async fn apply_until(
+        &self,
+        pid: u32,
+        project: &Project,
+        plan: &Plan,
+        delete_data: bool,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<ApplyReport, ApplyError> {
         let files = project.files();
         let resources = self.resources(&files, &plan.documents.packages);
         let ports = Ports { objects: &self.objects, resources: &resources, clock: &self.clock };
@@ -290,7 +301,7 @@ impl World {
             lock: LockRequest { holder: holder(pid), timeout: std::time::Duration::ZERO, is_alive: &|_| false },
             spill: &spill,
             delete_data,
-            stop: &|| false,
+            stop,
             events: &|_| {},
         };
         apply(plan, &ports, request).await

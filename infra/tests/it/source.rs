@@ -370,3 +370,45 @@ fn a_new_project_becomes_a_repository_once() {
     let snapshot = Snapshot::at_revision(folder.path(), "main").expect("a snapshot");
     assert_eq!(paths(&snapshot, ""), ["liminal.yml"]);
 }
+
+#[test]
+fn a_repository_of_another_user_is_refused_with_what_to_do() {
+    let repo = Repo::new(&[("liminal.yml", "one")]);
+    repo.commit();
+    // Only root can give files away; elsewhere there is nothing to try this on.
+    let given = [repo.path(), repo.path().join(".git")].map(|path| std::os::unix::fs::chown(path, Some(12_345), None));
+    if given.iter().any(Result::is_err) {
+        return;
+    }
+    for error in [
+        Snapshot::of_worktree(&repo.path()).err().expect("refused"),
+        Snapshot::at_revision(&repo.path(), "HEAD").err().expect("refused"),
+    ] {
+        assert!(matches!(error, SourceError::Ownership(_)), "{error}");
+        let hint = error.hint().expect("a hint");
+        assert!(hint.contains("git config --global --add safe.directory "), "{hint}");
+    }
+}
+
+#[test]
+fn only_the_folders_that_are_asked_for_are_read() {
+    let repo = Repo::new(&[("liminal.yml", "one"), ("lib/a.py", "a")]);
+    let content = repo.git.blob(b"x").expect("a blob");
+    let mut huge = repo.git.treebuilder(None).expect("a tree");
+    for number in 0..20_000 {
+        huge.insert(format!("{number}.csv"), content, 0o100_644).expect("an entry");
+    }
+    let huge = huge.write().expect("a tree");
+    repo.commit();
+    let head = repo.git.head().expect("HEAD").peel_to_tree().expect("a tree");
+    let mut root = repo.git.treebuilder(Some(&head)).expect("a tree");
+    root.insert("data", huge, 0o040_000).expect("an entry");
+    let root = root.write().expect("a tree");
+    repo.commit_tree(root);
+    // The object is taken away, so that reading it would fail.
+    let id = huge.to_string();
+    std::fs::remove_file(repo.path().join(".git/objects").join(&id[..2]).join(&id[2..])).expect("a loose object");
+    let snapshot = Snapshot::at_revision(&repo.path(), "HEAD").expect("a snapshot");
+    assert_eq!(paths(&snapshot, "lib"), ["lib/a.py"]);
+    assert!(snapshot.file("liminal.yml").expect("fine").is_some());
+}
