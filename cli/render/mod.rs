@@ -2,6 +2,7 @@
 //! what its [`style::Style`] says.
 
 pub(crate) mod findings;
+mod findings_json;
 pub(crate) mod graph;
 pub(crate) mod lineage;
 pub(crate) mod metrics;
