@@ -263,6 +263,7 @@ where
         let cancel_key = keys::cancel(&self.pipeline, &self.run);
         let mut cancel_poll = tokio::time::interval(CANCEL_POLL);
         let mut swept_idle = false;
+        let mut somebody_may_stop = true;
         loop {
             self.follow(*stop.borrow_and_update());
             if self.ending.is_none() {
@@ -284,7 +285,7 @@ where
             }
             let due = self.environment.queue.next_due(&self.queue)?;
             if due.is_none() && self.tasks.is_empty() {
-                // The last message is gone, and nothing came of it: whatever was lost is derived again, once.
+                // No message is left, though the run has not ended: whatever was lost is derived again, once.
                 if swept_idle {
                     return Err(DriveError::Stuck(self.run.clone()));
                 }
@@ -292,19 +293,13 @@ where
                 self.runner.sweep(&self.pipeline, &self.run).await?;
                 continue;
             }
-            swept_idle = swept_idle && due.is_none();
             let environment = self.environment;
             let full = self.slots.are_taken() || self.waiting.is_some() || self.ending.is_some();
             tokio::select! {
                 Some(joined) = self.tasks.join_next() => self.acknowledge(joined).await,
                 () = environment.queue.sent(), if !full => {}
                 () = until(due), if !full => {}
-                changed = stop.changed() => {
-                    if changed.is_err() {
-                        // Whoever could have asked to stop is gone.
-                        stop = watch::channel(Stop::No).1;
-                    }
-                }
+                changed = stop.changed(), if somebody_may_stop => somebody_may_stop = changed.is_ok(),
                 _ = cancel_poll.tick(), if self.ending.is_none() => {
                     if environment.store.exists(&cancel_key).await? {
                         self.end(Ending::Cancelled, Stop::Gracefully);

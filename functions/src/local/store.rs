@@ -7,6 +7,7 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -97,10 +98,15 @@ impl DirectoryStore {
 
     /// Writes content to a temporary file.
     fn write_temporary(&self, key: &str, bytes: &[u8]) -> io::Result<tempfile::TempPath> {
-        let mut file = match tempfile::Builder::new().prefix("put-").tempfile_in(self.temporary_dir()) {
+        let create = || {
+            // As any program creates files: readable by whom the user's mask says.
+            let mode = fs::Permissions::from_mode(0o666);
+            tempfile::Builder::new().prefix("put-").permissions(mode).tempfile_in(self.temporary_dir())
+        };
+        let mut file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(self.temporary_dir())?;
-                tempfile::Builder::new().prefix("put-").tempfile_in(self.temporary_dir())?
+                create()?
             }
             other => other?,
         };

@@ -77,7 +77,13 @@ impl<P: Platform> Runner<P> {
                 AttemptDecision::Open { attempt, lost } => {
                     for lost in lost {
                         let failure = attempt::lost_worker();
-                        history.failures.push(self.note_failure(context, step, lost, failure).await?);
+                        history.failures.push(self.note_failure(context, step, lost, failure.clone()).await?);
+                        self.events.send(RunEvent::AttemptFailed {
+                            step: step.clone(),
+                            attempt: lost,
+                            failure,
+                            retry_in: Some(Duration::ZERO),
+                        });
                     }
                     if let Some(record) = self.open(context, step, spec, attempt, now).await? {
                         history.attempts.push(record);

@@ -12,6 +12,8 @@ mod gate;
 mod prepare;
 mod register;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -518,3 +518,26 @@ async fn a_step_that_kills_its_driver_every_time_comes_to_an_end() {
     let failed = place.commit(&record, "fetch").await.failure.expect("failed");
     assert_eq!(failed.class, FailureClass::Infrastructure);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_takes_as_many_slots_as_it_says_but_never_more_than_there_are() {
+    let wide = |name, cpu| {
+        let mut spec = step(name);
+        spec.resources.cpu = cpu;
+        spec
+    };
+    let place =
+        Place::new(release([("slow-a", wide("a", 2)), ("slow-b", wide("b", 64)), ("slow-c", wide("c", 2))])).await;
+    assert_eq!(place.run(&place.record()).await.status, RunStatus::Succeeded);
+    assert_eq!(place.executor.most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_goes_on_when_nobody_is_left_who_could_stop_it() {
+    let mut place = Place::new(training()).await;
+    let record = place.record();
+    let options = place.options(Events::silent());
+    place.stop = watch::channel(Stop::No).0;
+    let driving = drive(&place.environment, Arc::clone(&place.executor), Drive::Start(Box::new(record)), options);
+    assert!(matches!(driving.await.expect("driven"), Driven::Finished(_)));
+}
