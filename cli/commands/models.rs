@@ -13,7 +13,7 @@ use crate::render::table::Cell;
 use crate::render::table::Table;
 use crate::render::units;
 
-/// List the registered models, or the versions of one.
+/// List the registered models, newest and aliased versions first, or all versions of one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  liminal models\n  liminal models breast-cancer -o json")]
 pub(crate) struct ModelsArgs {
@@ -46,7 +46,10 @@ pub(crate) async fn run(context: &Context, args: &ModelsArgs) -> CommandResult {
         let mut known = records.model_versions(name).await?;
         known.reverse();
         if args.model.is_none() {
-            known.truncate(1);
+            let newest = known.first().map(|version| version.version);
+            known.retain(|version| {
+                Some(version.version) == newest || aliases.values().any(|named| *named == version.version)
+            });
         }
         for version in known {
             let own: Vec<&str> = aliases

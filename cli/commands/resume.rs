@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, args: &ResumeArgs) -> CommandResult {
     let record = records.record(&name).await?;
     let release = records.release(&record.pipeline, &record.revision).await?;
     let interrupt = crate::interrupt::listen(&context.printer)?;
-    local.restore_environments(context, &release).await?;
+    local.check_environments(&release).await?;
     let carry = Carry { jobs: args.jobs, output: args.output, interrupt };
     local.carry_out(context, &name, &release, None, carry).await
 }

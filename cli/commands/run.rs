@@ -62,9 +62,6 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
     let params = parameters(release, &args.params)?;
     let fresh = known_steps(release, &args.fresh)?;
     let interrupt = crate::interrupt::listen(&context.printer)?;
-    if !args.live {
-        local.publish(context, &project, release).await?;
-    }
     let source = project.snapshot.version();
     let record = RunRecord {
         schema: RUN_SCHEMA,
@@ -78,6 +75,10 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
         started_at: local.now(),
         started_by: context.settings.user.clone(),
     };
+    if !args.live {
+        let starts_python = local.starts_python(&project, &record, release).await?;
+        local.publish(context, &project, release, starts_python).await?;
+    }
     let name = RunName { run: record.run.clone(), pipeline: pipeline.clone() };
     let carry = Carry { jobs: args.jobs, output: args.output, interrupt };
     local.carry_out(context, &name, release, Some(record), carry).await

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use liminal_infra::plan::forecast::default_params;
 use liminal_infra::plan::key_facts;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::FieldChange;
@@ -96,7 +97,7 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> CommandResult {
         Err(error) if args.run.is_some() => return Err(error),
         Err(_) => None,
     };
-    let forecast = local.forecast(&project, pipeline, release).await?;
+    let forecast = local.forecast(&project, release, &default_params(release)).await?;
     let next = forecast.get(&args.step).cloned().unwrap_or(StepForecast::Runs(RerunReason::NeverRan));
     let root = root_cause(&forecast, &next);
     let answer = Answer { step: args.step.clone(), past, next, root };

@@ -23,6 +23,7 @@ use liminal_infra::plan;
 use liminal_infra::plan::Desired;
 use liminal_infra::plan::Revised;
 use liminal_infra::plan::Target;
+use liminal_infra::plan::forecast::default_params;
 use liminal_infra::resources::LocalResources;
 use liminal_infra::source::Snapshot;
 use liminal_infra::state;
@@ -100,7 +101,7 @@ impl Local {
         let mut plan = plan::plan(&desired, state.as_ref(), &observed).or_failed(|| "there is no plan".to_owned())?;
         for change in &mut plan.pipelines {
             if let Some(release) = resolved.releases.get(&change.pipeline) {
-                change.forecast = self.forecast(project, &change.pipeline, release).await?;
+                change.forecast = self.forecast(project, release, &default_params(release)).await?;
             }
         }
         Ok(plan)
@@ -171,7 +172,7 @@ impl Local {
         options: &ApplyOptions,
     ) -> CommandResult {
         let progress = Progress::new(&context.printer);
-        let objects = ControlObjects(self.crashing_store()?);
+        let objects = ControlObjects(self.effect_store());
         let python = MachinePython { environments: self.environments(), progress: &progress };
         let resources =
             LocalResources { objects: &objects, python: &python, files, packages: &plan.documents.packages };

@@ -39,7 +39,6 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::StepForecast;
-use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
@@ -57,9 +56,14 @@ use liminal_schemas::step::OutputRole;
 use liminal_schemas::template::Reference;
 use liminal_schemas::template::Template;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::value::Value;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
+use super::effects;
+use super::effects::EffectQueue;
+use super::effects::EffectStore;
+use super::effects::Effects;
 use super::objects::ControlObjects;
 use super::python::MachinePython;
 use crate::app::Context;
@@ -84,7 +88,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// An environment on this machine.
 pub(crate) struct Local {
     root: PathBuf,
-    store: Arc<DirectoryStore>,
+    store: Arc<EffectStore>,
+    effects: Effects,
     artifacts: LocalArtifacts,
     settings: Settings,
 }
@@ -111,9 +116,11 @@ impl Local {
         let objects = root.join("objects");
         let store = DirectoryStore::open(&objects)
             .or_failed(|| format!("the store in {} can not be opened", root.display()))?;
+        let effects = Effects::new();
         Ok(Self {
             root,
-            store: Arc::new(store),
+            store: Arc::new(effects.store(store)),
+            effects,
             artifacts: LocalArtifacts::new(objects),
             settings: context.settings.clone(),
         })
@@ -121,7 +128,7 @@ impl Local {
 
     /// Its objects.
     pub(crate) fn store(&self) -> &DirectoryStore {
-        &self.store
+        effects::plain(&self.store)
     }
 
     /// Its artifacts.
@@ -129,9 +136,9 @@ impl Local {
         &self.artifacts
     }
 
-    /// The store for effects that a test may cut short.
-    pub(super) fn crashing_store(&self) -> Result<&DirectoryStore, CliError> {
-        Ok(&self.store)
+    /// The store that effects go through.
+    pub(super) fn effect_store(&self) -> &EffectStore {
+        &self.store
     }
 
     /// Flags and environment.
@@ -158,12 +165,16 @@ impl Local {
         self.root.join("locks")
     }
 
-    /// A run id that sorts by time: `20261124-230239-x7k2`.
+    /// A run id that sorts by time, to the millisecond: `20261124-230239-q7x7k2`.
     pub(crate) fn new_run_id(&self) -> Result<RunId, CliError> {
-        let time: String = self.now().to_string().chars().filter(char::is_ascii_digit).take(14).collect();
-        let random: String = SystemNonces.nonce().chars().take(6).collect();
+        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        let now = self.now();
+        let time: String = now.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
         let (day, clock) = time.split_at(time.len().min(8));
-        RunId::new(format!("{day}-{clock}-{random}")).or_failed(|| "the clock gives no run id".to_owned())
+        let millis = usize::try_from(now.millis().rem_euclid(1000)).unwrap_or(0);
+        let fraction: String = [DIGITS[millis / 36], DIGITS[millis % 36]].map(char::from).iter().collect();
+        let random: String = SystemNonces.nonce().chars().take(4).collect();
+        RunId::new(format!("{day}-{clock}-{fraction}{random}")).or_failed(|| "the clock gives no run id".to_owned())
     }
 
     /// The graph of a release.
@@ -192,20 +203,19 @@ impl Local {
         }
     }
 
-    /// Builds the Python environments of a release again, should the cache folder have been emptied since.
-    pub(crate) async fn restore_environments(&self, context: &Context, release: &Release) -> Result<(), CliError> {
+    /// Checks that the Python environments of a release are still there: the cache folder may have been emptied.
+    pub(crate) async fn check_environments(&self, release: &Release) -> Result<(), CliError> {
         let records = Records::new(self.store());
         let environments = self.environments();
         for digest in release.steps.values().filter_map(|step| step.package).collect::<BTreeSet<_>>() {
             let package = records.package(&digest).await?;
-            let Some(python) = package.and_then(|package| package.python) else { continue };
-            if !environments.has(&python.digest()) {
+            let python = package.and_then(|package| package.python);
+            if python.is_some_and(|python| !environments.has(&python.digest())) {
                 return Err(CliError::new("the Python environment of this run is gone from the cache folder")
                     .hint("`liminal run` builds it again and takes from the cache what is done")
                     .hint(format!("the cache folder is {}", self.settings.cache_dir.display())));
             }
         }
-        let _ = context;
         Ok(())
     }
 
@@ -215,31 +225,18 @@ impl Local {
         context: &Context,
         project: &Project,
         release: &Release,
+        starts_python: bool,
     ) -> Result<(), CliError> {
         let progress = Progress::new(&context.printer);
         let packages = &project.loaded.resolved.packages;
-        self.provide(&progress, packages, project, release).await?;
-        let key = keys::release(&release.pipeline, &release.revision());
-        let bytes = serde_json::to_vec(release).or_failed(|| format!("{key} can not be written"))?;
-        self.store.put_if_absent(&key, &bytes).await.or_failed(|| format!("{key} can not be written"))?;
-        Ok(())
-    }
-
-    async fn provide(
-        &self,
-        progress: &Progress,
-        packages: &BTreeMap<Digest, PackageSpec>,
-        project: &Project,
-        release: &Release,
-    ) -> Result<(), CliError> {
-        let objects = ControlObjects(self.store());
-        let python = MachinePython { environments: self.environments(), progress };
+        let objects = ControlObjects(self.effect_store());
+        let python = MachinePython { environments: self.environments(), progress: &progress };
         let resources = LocalResources { objects: &objects, python: &python, files: &project.snapshot, packages };
         let used: BTreeSet<Digest> = release.steps.values().filter_map(|step| step.package).collect();
         let mut addresses = BTreeSet::new();
         for digest in used {
             addresses.insert(ResourceAddress { kind: ResourceKind::Package, digest });
-            let spec = packages.get(&digest).and_then(|package| package.python.as_ref());
+            let spec = packages.get(&digest).and_then(|package| package.python.as_ref()).filter(|_| starts_python);
             addresses.extend(spec.map(|spec| ResourceAddress { kind: ResourceKind::Python, digest: spec.digest() }));
         }
         for address in &addresses {
@@ -251,7 +248,32 @@ impl Local {
                 CliError::because(what, error.as_ref())
             })?;
         }
+        let key = keys::release(&release.pipeline, &release.revision());
+        let bytes = serde_json::to_vec(release).or_failed(|| format!("{key} can not be written"))?;
+        self.store.put_if_absent(&key, &bytes).await.or_failed(|| format!("{key} can not be written"))?;
         Ok(())
+    }
+
+    /// Whether a run may start a Python step whose environment is not there yet. Where the cache holds all results, the
+    /// minutes that an environment takes to build are spared.
+    pub(crate) async fn starts_python(
+        &self,
+        project: &Project,
+        record: &RunRecord,
+        release: &Release,
+    ) -> Result<bool, CliError> {
+        let packages = &project.loaded.resolved.packages;
+        let environments = self.environments();
+        let python_of = |digest: &Digest| packages.get(digest).and_then(|package| package.python.as_ref());
+        let missing = release.steps.iter().filter(|(_, step)| {
+            step.package.as_ref().and_then(python_of).is_some_and(|python| !environments.has(&python.digest()))
+        });
+        let missing: Vec<&StepName> = missing.map(|(name, _)| name).collect();
+        if missing.is_empty() || record.cache.off || !record.cache.fresh.is_empty() {
+            return Ok(true);
+        }
+        let forecast = self.forecast(project, release, &record.params).await?;
+        Ok(missing.iter().any(|step| forecast.get(*step) != Some(&StepForecast::Cached)))
     }
 
     /// The models that a release's inputs refer to, as they stand now.
@@ -284,19 +306,18 @@ impl Local {
     pub(crate) async fn forecast(
         &self,
         project: &Project,
-        pipeline: &PipelineName,
         release: &Release,
+        params: &BTreeMap<FieldName, Value>,
     ) -> Result<BTreeMap<StepName, StepForecast>, CliError> {
         let records = Records::new(self.store());
-        let last = past_keys::latest(&records, pipeline, None).await?;
+        let last = past_keys::latest(&records, &release.pipeline, None).await?;
         let last = last.into_iter().map(|(step, (_, key))| (step, key)).collect();
         let pinned = self.pin_models(release).await.unwrap_or_default();
         let models = pinned.into_iter().map(|(input, pin)| (input, pin.artifact)).collect();
-        let params = forecast::default_params(release);
         let input = ForecastInput {
             release,
             packages: &project.loaded.resolved.packages,
-            params: &params,
+            params,
             models: &models,
             last: &last,
             now: self.now(),
@@ -355,7 +376,7 @@ impl Local {
     }
 
     /// Opens the queue beside the store. A damaged one is set aside, since runs derive their messages again.
-    fn environment(&self, context: &Context) -> Result<LocalEnvironment, CliError> {
+    fn environment(&self, context: &Context) -> Result<LocalEnvironment<EffectStore, EffectQueue>, CliError> {
         let opened = SqliteQueue::open(self.root.join("queue.sqlite"), SystemClock)
             .or_failed(|| "the queue can not be opened".to_owned())?;
         if let Some(aside) = opened.set_aside {
@@ -364,7 +385,11 @@ impl Local {
                 aside.display()
             ));
         }
-        Ok(LocalEnvironment { store: Arc::clone(&self.store), queue: Arc::new(opened.queue), locks: self.locks() })
+        Ok(LocalEnvironment {
+            store: Arc::clone(&self.store),
+            queue: Arc::new(self.effects.queue(opened.queue)),
+            locks: self.locks(),
+        })
     }
 
     fn executor(&self) -> LocalExecutor {
@@ -428,12 +453,12 @@ impl Local {
 
 impl CacheView for Local {
     fn entry(&self, key: &Digest) -> Option<CacheEntry> {
-        let path = self.store.path_of(&keys::cache(key)).ok()?;
+        let path = self.store().path_of(&keys::cache(key)).ok()?;
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
     }
 
     fn has_artifact(&self, digest: &Digest) -> bool {
-        self.store.path_of(&keys::artifact(digest)).is_ok_and(|path| path.exists())
+        self.store().path_of(&keys::artifact(digest)).is_ok_and(|path| path.exists())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The platforms that carry environments out, put together from the ports of the libraries.
 
 mod control;
+mod effects;
 mod local;
 mod objects;
 mod python;

@@ -52,13 +52,14 @@ impl<'a> Forecast<'a> {
         }
     }
 
-    /// Whether no step ever ran, so that their reasons are all the same.
+    /// Whether nothing ever ran, so that the reasons are all the same.
     pub(super) fn is_first(&self) -> bool {
-        self.steps.iter().all(|(_, what)| match what {
-            StepForecast::Runs(RerunReason::NeverRan) | StepForecast::Depends(_) => true,
-            StepForecast::Cached
-            | StepForecast::Runs(RerunReason::CacheOff | RerunReason::Expired | RerunReason::Changed { .. }) => false,
-        })
+        let never = |what: &StepForecast| *what == StepForecast::Runs(RerunReason::NeverRan);
+        self.steps.iter().any(|(_, what)| never(what))
+            && self.steps.iter().all(|(_, what)| match what {
+                StepForecast::Runs(RerunReason::NeverRan | RerunReason::CacheOff) | StepForecast::Depends(_) => true,
+                StepForecast::Cached | StepForecast::Runs(RerunReason::Expired | RerunReason::Changed { .. }) => false,
+            })
     }
 
     /// The steps that run or may run.

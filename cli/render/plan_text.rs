@@ -147,6 +147,7 @@ pub(super) fn pipeline_note(change: &PipelineChange, style: &Style) -> String {
     let what = match change.action {
         ChangeAction::Create => format!("new, {}", count(change.steps.len(), "step")),
         ChangeAction::Update if change.steps.is_empty() => "no step changes".to_owned(),
+        ChangeAction::Update if change.steps.len() == 1 => format!("1 of {} changes", count(all, "step")),
         ChangeAction::Update => format!("{} of {} change", change.steps.len(), count(all, "step")),
         ChangeAction::Delete => "is taken out of use".to_owned(),
     };
@@ -268,6 +269,8 @@ pub(crate) fn summary(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
+    use liminal_schemas::plan::RerunReason;
+
     use super::super::samples;
     use super::*;
 
@@ -334,6 +337,15 @@ mod tests {
 
         Plan: 0 to create, 1 to update, 1 to delete; 2 unchanged.
         ");
+    }
+
+    #[test]
+    fn steps_that_never_ran_need_no_reasons() {
+        let mut plan = samples::first_plan();
+        let forecast = &mut plan.pipelines[0].forecast;
+        forecast.insert(samples::name("clean"), StepForecast::Depends(samples::name("fetch")));
+        forecast.insert(samples::name("notify"), StepForecast::Runs(RerunReason::CacheOff));
+        assert!(text(&plan, &NARROW).contains("The next run: all 9 steps, for the first time\n\nResources"));
     }
 
     #[test]

@@ -165,7 +165,7 @@ pipelines:
         let _ = whole.liminal(&["run"]).exits(0);
         let expected = digests(&whole.json(&["status", "-o", "json"]));
         let mut crashes = 0;
-        for effect in 1.. {
+        for effect in 0.. {
             let project = Project::new(SMALL);
             let mut command = project.command(&["run"]);
             command.env("LIMINAL_CRASH_AT", effect.to_string());
@@ -194,7 +194,7 @@ pipelines:
     #[test]
     fn a_kill_at_every_effect_of_an_apply_is_put_right_by_the_next() {
         let mut crashes = 0;
-        for effect in 1.. {
+        for effect in 0.. {
             let project = Project::new(SMALL);
             let args = ["apply", "--auto-approve"];
             let mut command = project.command(&args);
