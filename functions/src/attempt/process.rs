@@ -146,6 +146,7 @@ impl Process {
         let mut asked: Option<Ended> = None;
         let mut wake = bounds.deadline;
         let mut stop_open = true;
+        let mut next_probe = Instant::now() + PROBE_EVERY;
         let status = loop {
             tokio::select! {
                 read = self.output.read(&mut buffer), if open => match read {
@@ -178,7 +179,8 @@ impl Process {
                     self.group.signal(Signal::KILL);
                     wake = Instant::now() + FOREVER;
                 },
-                () = tokio::time::sleep(PROBE_EVERY), if bounds.probe.is_some() && asked.is_none() => {
+                () = tokio::time::sleep_until(next_probe), if bounds.probe.is_some() && asked.is_none() => {
+                    next_probe = Instant::now() + PROBE_EVERY;
                     let breach = bounds.probe.as_mut().zip(self.group.0).and_then(|(probe, group)| probe(group));
                     if let Some(breach) = breach {
                         self.group.signal(Signal::KILL);

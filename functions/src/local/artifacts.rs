@@ -178,10 +178,20 @@ impl LocalArtifacts {
                 Err(error) => return Err(placed(error)),
             }
         }
+        let create = || File::options().write(true).create_new(true).mode(purpose.mode(executable)).open(to);
+        if bytes >= LINKED_FROM {
+            // Too large to hold: what was copied is checked instead.
+            let mut from = File::open(&object).map_err(|error| unreadable(digest, &error))?;
+            io::copy(&mut from, &mut create().map_err(placed)?).map_err(placed)?;
+            let (actual, _) = hash_file(to).map_err(placed)?;
+            if actual != *digest {
+                fs::remove_file(to).map_err(placed)?;
+                return Err(corrupt(digest, &actual));
+            }
+            return Ok(());
+        }
         let content = self.content(digest)?;
-        let mut file =
-            File::options().write(true).create_new(true).mode(purpose.mode(executable)).open(to).map_err(placed)?;
-        file.write_all(&content).map_err(placed)
+        create().and_then(|mut file| file.write_all(&content)).map_err(placed)
     }
 
     /// Moves what an attempt left into the store.
@@ -201,8 +211,13 @@ impl LocalArtifacts {
 
     /// What is in the store already is replaced: it may have been damaged since, and ours was hashed just now.
     fn keep_file(&self, path: &Path, digest: &Digest) -> io::Result<()> {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o444))?;
-        place(path, &self.object(digest))
+        let object = self.object(digest);
+        match fs::set_permissions(path, fs::Permissions::from_mode(0o444)) {
+            Ok(()) => place(path, &object),
+            // Two outputs that share a file: the other one has brought it in.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && object.exists() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn keep_listing(&self, listing: &DirectoryListing, digest: &Digest) -> io::Result<()> {
@@ -222,11 +237,7 @@ fn place(path: &Path, object: &Path) -> io::Result<()> {
             if let Some(folder) = object.parent() {
                 fs::create_dir_all(folder)?;
             }
-            match fs::rename(path, object) {
-                // Two outputs that share a file: the other one has brought it in.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && object.exists() => Ok(()),
-                other => other,
-            }
+            fs::rename(path, object)
         }
         other => other,
     }

@@ -156,15 +156,14 @@ impl Shared {
                 let raised = call.as_ref().filter(|_| failed.is_some()).and_then(PythonCall::raised);
                 match (breach, failed, raised) {
                     (Some(breach), _, _) => Some(breach),
-                    (None, Some(failed), Some(message)) => {
-                        Some(Failure { message: capture.redact(&message), ..failed })
-                    }
+                    (None, Some(failed), Some(message)) => Some(Failure { message, ..failed }),
                     (None, failed, _) => failed,
                 }
             }
             Ended::TimedOut => {
                 let message = format!("the step took longer than its timeout of {:?}", job.timeout);
-                Some(Failure { class: FailureClass::Timeout, ..failure::user(message) })
+                let late = Failure { class: FailureClass::Timeout, ..failure::user(message) };
+                Some(failure::with_hint(late, "raise `timeout:` of the step, if it needs that long"))
             }
             Ended::OverLimit(breach) => Some(breach),
             Ended::Stopped => {
@@ -254,8 +253,7 @@ impl Shared {
                 failure::infrastructure("confining the step to its folder", &error)
             })?;
         }
-        let process = Process::spawn(&line)
-            .map_err(|error| failure::user(format!("`{}` can not be started: {error}", line.name)))?;
+        let process = Process::spawn(&line).map_err(|error| not_started(&line.name, &error))?;
         let watched = process.id().map(|group| self.warden.watch(group));
         let limits = Limits::new(&job.spec.resources, folder.work());
         if let (Some(limits), Some(process)) = (&limits, process.id()) {
@@ -290,6 +288,7 @@ impl Shared {
 
 /// Adds what the step printed, before any advice that is there already.
 fn with_output(mut failed: Failure, capture: &Capture, confined: bool) -> Failure {
+    failed.message = capture.redact(&failed.message);
     let advice = std::mem::take(&mut failed.detail);
     failed.detail = capture.tail();
     if !advice.is_empty() {
@@ -299,6 +298,21 @@ fn with_output(mut failed: Failure, capture: &Capture, confined: bool) -> Failur
         failed = failure::with_hint(failed, hint);
     }
     failed
+}
+
+fn not_started(program: &str, error: &std::io::Error) -> Failure {
+    let failed = failure::user(format!("`{program}` can not be started: {error}"));
+    match error.kind() {
+        std::io::ErrorKind::ArgumentListTooLong => failure::with_hint(
+            failed,
+            "a parameter is too long for a command line or an environment variable: use a file",
+        ),
+        // Linux: ENOEXEC.
+        _ if error.raw_os_error() == Some(8) => {
+            failure::with_hint(failed, "give it a first line like `#!/bin/sh`, or name its interpreter first")
+        }
+        _ => failed,
+    }
 }
 
 fn make_parents(binding: &Binding, folder: &AttemptFolder) -> Result<(), Failure> {

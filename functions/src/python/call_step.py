@@ -24,10 +24,14 @@ def main():
         call = json.load(file)
     # The folder of this script is no place to import from; the step's code is.
     root = call["root"]
-    sys.path[:] = ([root] if root else []) + [p for p in sys.path[1:] if p != root]
+    sys.path[:] = ([root] if root else []) + [p for p in sys.path if p not in (root, os.path.dirname(HERE))]
     sys.argv[:] = [call["module"].replace(".", "/") + ".py"]
     try:
         result = bound(call)()
+        if inspect.iscoroutine(result):
+            import asyncio  # Slow to import, and rarely needed.
+
+            result = asyncio.run(result)
         write_metrics(call, result)
     except Unusable as problem:
         say(str(problem))
@@ -55,7 +59,10 @@ def bound(call):
     available = dict(outputs)
     available.update(inputs)
 
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        raise Unusable("`{}` does not say what it takes: call a function of Python's own kind".format(name)) from None
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY and p.default is p.empty]

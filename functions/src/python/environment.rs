@@ -189,7 +189,10 @@ fn run(command: &mut Command, progress: &mut dyn FnMut(&str)) -> Result<Result<(
     let failed = |source| PythonError::Io { path: name.clone(), source };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let errors = writer.try_clone().map_err(failed)?;
-    let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(errors).spawn().map_err(failed)?;
+    command.stdin(Stdio::null()).stdout(writer).stderr(errors);
+    // What the caller's own Python is told about modules is not for this one.
+    command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+    let mut child = command.spawn().map_err(failed)?;
     // The command holds the writing end: let go of it, or reading never ends.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut last = VecDeque::new();

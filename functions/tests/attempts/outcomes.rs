@@ -156,7 +156,10 @@ async fn a_program_that_is_not_there_is_the_steps_fault() {
 async fn a_step_over_its_memory_limit_is_killed() {
     let place = Place::new();
     let hungry = "import time; data = bytearray(200 << 20); time.sleep(60)";
-    let failure = place.fail(&Step::argv(&["python3", "-c", hungry]).resources(Some(64), None)).await;
+    let chatty = format!(
+        "import threading; threading.Thread(target=lambda: [print(1) for _ in iter(int, 1)], daemon=True).start(); {hungry}"
+    );
+    let failure = place.fail(&Step::argv(&["python3", "-c", &chatty]).resources(Some(64), None)).await;
     assert_eq!(failure.class, FailureClass::User);
     assert!(failure.message.ends_with("MiB of memory, and its limit is 64 MiB"), "{}", failure.message);
     assert!(failure.detail.contains("hint: raise `resources: {memory: …}` of the step"), "{}", failure.detail);
@@ -189,6 +192,14 @@ async fn a_step_writes_only_below_its_folder() {
     assert!(failure.detail.contains("Permission denied"), "{}", failure.detail);
     assert!(failure.detail.contains("hint: a step may write only below its work folder"), "{}", failure.detail);
     assert!(!outside.exists());
+}
+
+#[tokio::test]
+async fn processes_of_a_step_may_share_memory() {
+    let place = Place::new();
+    let pool = "import multiprocessing as m; print(m.Pool(2).map(abs, [1, -2]))";
+    place.succeed(&Step::argv(&["python3", "-c", pool])).await;
+    assert_eq!(place.log(), b"[1, 2]\n");
 }
 
 #[tokio::test]

@@ -48,6 +48,10 @@ def leaves():
     raise SystemExit(4)
 
 
+async def waits():
+    return {"auc": 1}
+
+
 def needs_pandas():
     import no_such_library
 "#;
@@ -85,6 +89,13 @@ async fn a_returned_dict_becomes_the_metrics() {
     let step = step(&place, "train:returns").param("seed", Value::Int(1)).output("metrics", "metrics.json");
     let (_, metrics) = place.succeed(&step).await;
     assert_eq!(metrics, BTreeMap::from([("auc".to_owned(), 0.25), ("rows".to_owned(), 3.0)]));
+}
+
+#[tokio::test]
+async fn a_coroutine_is_awaited() {
+    let place = Place::new();
+    let (_, metrics) = place.succeed(&step(&place, "train:waits").output("metrics", "metrics.json")).await;
+    assert_eq!(metrics, BTreeMap::from([("auc".to_owned(), 1.0)]));
 }
 
 #[tokio::test]
@@ -143,5 +154,5 @@ async fn a_module_that_is_not_packaged_gets_a_hint() {
     ModuleNotFoundError: No module named 'helpers'
     hint: if `helpers` is a module of the project, add it to `code:`; if it is a library, add it to the requirements
     ");
-    insta::assert_snapshot!(place.fail(&step(&place, "train:needs_pandas")).await.message, @"ModuleNotFoundError: No module named 'no_such_library' (src/train.py:42)");
+    insta::assert_snapshot!(place.fail(&step(&place, "train:needs_pandas")).await.message, @"ModuleNotFoundError: No module named 'no_such_library' (src/train.py:46)");
 }
