@@ -30,6 +30,12 @@ pub enum RefusedFile {
     /// Neither a file nor a folder: a socket, a pipe, a device.
     #[error("it is no regular file")]
     Special,
+    /// The file system or git can not read it.
+    #[error("it can not be read: {0}")]
+    Unreadable(String),
+    /// A folder holds more files than any project's code.
+    #[error("it holds more than {0} files")]
+    TooMany(usize),
 }
 
 /// The project's files. Paths are relative to the project folder, with `/` between their parts.

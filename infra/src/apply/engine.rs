@@ -43,6 +43,10 @@ const CONCURRENT: usize = 16;
 /// adopted by the next plan, so that the record may lag a little behind.
 const SAVE_EVERY_MILLIS: i64 = 50;
 
+/// How many times as long as a write took the work between two writes lasts at least, so that a large state does not
+/// take more time than what it records.
+const WORK_PER_SAVE: i64 = 4;
+
 /// What is data: `destroy` leaves it alone unless told otherwise.
 const DATA_PREFIXES: &[&str] = &[keys::RUNS_PREFIX, "artifacts/", keys::MODELS_PREFIX, "cache/"];
 
@@ -66,6 +70,7 @@ pub(super) struct Engine<'a, O, R, C> {
     done: BTreeSet<usize>,
     unsaved: bool,
     saved_at: UtcTime,
+    save_every_millis: i64,
     report: ApplyReport,
 }
 
@@ -96,7 +101,9 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         }
         (terms.events)(ApplyEvent::Started { operations: plan.operations.len() });
         let report = ApplyReport::default();
-        Ok(Some(Self { plan, ports, terms, session, done: BTreeSet::new(), unsaved: false, saved_at: now, report }))
+        let done = BTreeSet::new();
+        let save_every_millis = SAVE_EVERY_MILLIS;
+        Ok(Some(Self { plan, ports, terms, session, done, unsaved: false, saved_at: now, save_every_millis, report }))
     }
 
     pub(super) async fn run(mut self) -> Result<ApplyReport, ApplyError> {
@@ -184,7 +191,7 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         }
         self.report.operations += 1;
         (self.terms.events)(ApplyEvent::OperationDone { index, operation: operation.clone(), skipped });
-        if now.millis() - self.saved_at.millis() >= SAVE_EVERY_MILLIS {
+        if now.millis() - self.saved_at.millis() >= self.save_every_millis {
             self.save().await?;
         }
         Ok(())
@@ -203,7 +210,6 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
     }
 
     /// Parts deletions into those that can be done and those whose release a run has come to need.
-    #[expect(clippy::type_complexity, reason = "two lists of the same kind")]
     async fn without_pinned(
         &mut self,
         stage: &[(usize, &'a Operation)],
@@ -259,6 +265,7 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
     }
 
     async fn write(&mut self) -> Result<(), ApplyError> {
+        let began = self.ports.clock.now();
         if let Some(journal) = &mut self.session.state.journal {
             let open = self.plan.operations.iter().enumerate().filter(|(index, _)| !self.done.contains(index));
             journal.open = open.map(|(_, operation)| operation.clone()).collect();
@@ -267,6 +274,8 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             Ok(()) => {
                 self.unsaved = false;
                 self.saved_at = self.ports.clock.now();
+                let took = self.saved_at.millis() - began.millis();
+                self.save_every_millis = took.saturating_mul(WORK_PER_SAVE).max(SAVE_EVERY_MILLIS);
                 Ok(())
             }
             Err(SaveError::Moved) => Err(ApplyError::Overtaken),

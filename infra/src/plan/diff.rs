@@ -101,6 +101,9 @@ impl Fields {
     }
 }
 
+/// Says a rule that a parameter's values must keep to.
+type Rule = fn(&ParamSpec) -> Option<String>;
+
 fn pipeline_fields(before: &Release, after: &Release) -> Vec<FieldChange> {
     let mut fields = Fields::default();
     fields.add("owner", before.owner.clone(), after.owner.clone(), false);
@@ -110,15 +113,14 @@ fn pipeline_fields(before: &Release, after: &Release) -> Vec<FieldChange> {
         let default =
             |param: Option<&ParamSpec>| param.and_then(|param| param.default.as_ref()).map(ToString::to_string);
         fields.add(format!("params.{name}"), default(old), default(new), used.contains(name));
-        let rule = |of: fn(&ParamSpec) -> Option<String>| (old.and_then(of), new.and_then(of));
-        let rules: [(&str, fn(&ParamSpec) -> Option<String>); 4] = [
+        let rules: [(&str, Rule); 4] = [
             ("type", |param| Some(param.value_type.to_string())),
             ("min", |param| param.min.map(|min| min.to_string())),
             ("max", |param| param.max.map(|max| max.to_string())),
             ("choices", |param| (!param.choices.is_empty()).then(|| values(&param.choices))),
         ];
         for (rule_name, of) in rules {
-            let (before, after) = rule(of);
+            let (before, after) = (old.and_then(of), new.and_then(of));
             // The type of a parameter that comes or goes is told by its value, if it has one.
             let told = rule_name == "type" && default(old.or(new)).is_some() && (old.is_none() || new.is_none());
             if !told {

@@ -9,6 +9,9 @@ use liminal_schemas::files::RefusedFile;
 /// How many folders deep a path may be. Git trees can be made deeper than any stack; file systems end at about 2,000.
 pub(super) const MAX_DEPTH: usize = 100;
 
+/// How many files a folder may hold that is used as a whole. A git tree of a few objects can unfold into billions.
+pub(super) const MAX_FILES: usize = 200_000;
+
 /// What stands under a name in a folder.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
@@ -27,6 +30,7 @@ pub(super) enum Entry {
 pub(super) struct Folder {
     entries: BTreeMap<String, Entry>,
     not_utf8: Option<String>,
+    unreadable: Option<String>,
 }
 
 impl Folder {
@@ -46,6 +50,11 @@ impl Folder {
         folder
     }
 
+    /// A folder that can not be listed. Nothing in it can be told apart from what is missing, so all of it is refused.
+    pub(super) fn unreadable(problem: String) -> Self {
+        Self { unreadable: Some(problem), ..Self::default() }
+    }
+
     /// Refuses both of two names that a case-insensitive file system would take for one.
     fn refuse_case_clashes(&mut self) {
         let mut first: HashMap<String, String> = HashMap::with_capacity(self.entries.len());
@@ -61,8 +70,20 @@ impl Folder {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Entry> {
-        self.entries.get(name)
+    /// What stands under a name.
+    pub(super) fn get(&self, name: &str) -> Result<Option<&Entry>, RefusedFile> {
+        self.check_readable()?;
+        match self.entries.get(name) {
+            Some(Entry::Refused(why)) => Err(why.clone()),
+            found => Ok(found),
+        }
+    }
+
+    pub(super) fn check_readable(&self) -> Result<(), RefusedFile> {
+        match &self.unreadable {
+            Some(problem) => Err(RefusedFile::Unreadable(problem.clone())),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Entry)> {
@@ -106,8 +127,8 @@ mod tests {
     fn names_that_differ_only_in_case_are_both_refused() {
         let folder = Folder::new([(b"Train.py".to_vec(), file()), (b"train.py".to_vec(), file())]);
         for (name, other) in [("Train.py", "train.py"), ("train.py", "Train.py")] {
-            let Some(Entry::Refused(refused)) = folder.get(name) else { panic!("{name} is not refused") };
-            assert_eq!(*refused, RefusedFile::CaseClash(other.to_owned()));
+            let refused = folder.get(name).expect_err("it is refused");
+            assert_eq!(refused, RefusedFile::CaseClash(other.to_owned()));
         }
     }
 

@@ -29,6 +29,7 @@ pub use self::error::SourceError;
 use self::folder::Entry;
 use self::folder::Folder;
 use self::folder::MAX_DEPTH;
+use self::folder::MAX_FILES;
 use self::folder::join;
 use self::folder::split;
 pub use self::repository::init_repository;
@@ -161,8 +162,7 @@ impl Inner {
             Backend::Revision(tree) => tree.list(parents),
             Backend::Worktree(worktree) => worktree.list(parents),
         };
-        // A folder that can not be listed is as good as empty: what is missing in it is reported by whoever needs it.
-        let folder = Arc::new(listed.unwrap_or_default());
+        let folder = Arc::new(listed.unwrap_or_else(Folder::unreadable));
         self.folders.insert(key, Arc::clone(&folder));
         folder
     }
@@ -171,39 +171,35 @@ impl Inner {
     fn entry(&mut self, names: &[&str]) -> Result<Option<Entry>, RefusedFile> {
         let Some((last, parents)) = names.split_last() else { return Ok(Some(Entry::Folder)) };
         for depth in 0..parents.len() {
-            match self.folder(&parents[..depth]).get(parents[depth]) {
+            match self.folder(&parents[..depth]).get(parents[depth])? {
                 Some(Entry::Folder) => {}
-                Some(Entry::Refused(why)) => return Err(why.clone()),
-                Some(Entry::Known(_) | Entry::Unread) | None => return Ok(None),
+                Some(Entry::Known(_) | Entry::Unread | Entry::Refused(_)) | None => return Ok(None),
             }
         }
-        match self.folder(parents).get(last) {
-            Some(Entry::Refused(why)) => Err(why.clone()),
-            found => Ok(found.cloned()),
-        }
+        Ok(self.folder(parents).get(last)?.cloned())
     }
 
     fn file(&mut self, path: &str) -> Result<Option<ProjectFile>, RefusedFile> {
         let names = split(path)?;
         let file = match self.entry(&names)? {
             Some(Entry::Known(file)) => Some(file),
-            Some(Entry::Unread) => self.look_at(path),
+            Some(Entry::Unread) => self.look_at(path)?,
             Some(Entry::Folder | Entry::Refused(_)) | None => None,
         };
         self.used.insert(path.to_owned(), file.clone());
         Ok(file)
     }
 
-    fn look_at(&mut self, path: &str) -> Option<ProjectFile> {
+    fn look_at(&mut self, path: &str) -> Result<Option<ProjectFile>, RefusedFile> {
         if let Some(known) = self.looked_at.get(path) {
-            return known.clone();
+            return Ok(known.clone());
         }
         let file = match &self.backend {
-            Backend::Worktree(worktree) => worktree.look_at(path),
+            Backend::Worktree(worktree) => worktree.look_at(path).map_err(RefusedFile::Unreadable)?,
             Backend::Revision(_) => None,
         };
         self.looked_at.insert(path.to_owned(), file.clone());
-        file
+        Ok(file)
     }
 
     /// Whether a listing leaves something out. `named` says that the listed folder is itself ignored, so that whoever
@@ -226,6 +222,7 @@ impl Inner {
             return Err((path, RefusedFile::UnsafeName));
         }
         let folder = self.folder(names);
+        folder.check_readable().map_err(|why| (path.clone(), why))?;
         if let Some(name) = folder.not_utf8() {
             return Err((join(&path, name), RefusedFile::NotUtf8));
         }
@@ -237,7 +234,7 @@ impl Inner {
             match entry {
                 Entry::Known(file) => found.push((below, file.clone())),
                 Entry::Unread => {
-                    if let Some(file) = self.look_at(&below) {
+                    if let Some(file) = self.look_at(&below).map_err(|why| (below.clone(), why))? {
                         found.push((below, file));
                     }
                 }
@@ -247,6 +244,9 @@ impl Inner {
                     self.collect(&inner, named, found)?;
                 }
                 Entry::Refused(why) => return Err((below, why.clone())),
+            }
+            if found.len() > MAX_FILES {
+                return Err((path, RefusedFile::TooMany(MAX_FILES)));
             }
         }
         Ok(())

@@ -82,11 +82,11 @@ impl Worktree {
         let entries = match std::fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Folder::default()),
-            Err(error) => return Err(format!("{} can not be listed: {error}", path.display())),
+            Err(error) => return Err(error.to_string()),
         };
         let mut listed = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(|error| format!("{} can not be listed: {error}", path.display()))?;
+            let entry = entry.map_err(|error| error.to_string())?;
             let name = entry.file_name();
             if self.tool_folders().iter().any(|tool| OsStr::new(tool) == name) {
                 continue;
@@ -128,16 +128,21 @@ impl Worktree {
     }
 
     /// The blob id and mode of a file. None when it is gone by now.
-    pub(super) fn look_at(&self, path: &str) -> Option<ProjectFile> {
+    pub(super) fn look_at(&self, path: &str) -> Result<Option<ProjectFile>, String> {
         let full = self.root.join(path);
-        let metadata = full.symlink_metadata().ok().filter(Metadata::is_file)?;
+        let metadata = match full.symlink_metadata() {
+            Ok(metadata) if metadata.is_file() => metadata,
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
         let executable = metadata.mode() & EXECUTABLE_BITS != 0;
         let from_index = self.git.as_ref().and_then(|git| git.unchanged(path, &metadata, executable));
         let blob = match from_index {
             Some(blob) => blob,
-            None => Oid::hash_file(ObjectType::Blob, &full).ok()?,
+            None => Oid::hash_file(ObjectType::Blob, &full).map_err(|error| error.message().to_owned())?,
         };
-        Some(ProjectFile { blob: blob.to_string(), executable })
+        Ok(Some(ProjectFile { blob: blob.to_string(), executable }))
     }
 
     /// Whether something is left out of a listing: ignored by git, with nothing tracked in it.

@@ -55,7 +55,9 @@ fn an_apply_followed_by_a_plan_is_empty() {
         assert_eq!(report.operations, first.operations.len());
         let edits: [&dyn Fn(&mut Project); 6] = [
             &|_| {},
-            &|project| drop(project.edit("train", "fit", "t2").edit("score", "load", "l2")),
+            &|project| {
+                project.edit("train", "fit", "t2").edit("score", "load", "l2");
+            },
             &|project| drop(project.pipelines.remove("score")),
             &|project| project.requirements = Some("numpy==2.4.0\n".to_owned()),
             &|project| project.keep = 0,

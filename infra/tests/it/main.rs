@@ -1,5 +1,7 @@
 //! The control plane, seen from outside: on objects in memory, and on real git repositories in temporary folders.
 
+#![expect(clippy::expect_used, reason = "these are tests, helpers of tests included")]
+
 mod apply;
 mod fixture;
 mod package;

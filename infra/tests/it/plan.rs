@@ -174,7 +174,8 @@ fn a_change_is_shown_field_by_field_with_what_makes_the_step_run_again() {
 /// Whatever is changed in a step: it is said to run again exactly when its cache key is another one.
 #[test]
 fn a_field_reruns_exactly_when_it_is_part_of_the_key() {
-    let edits: [(&str, fn(&mut StepSpec)); 14] = [
+    type Edit = fn(&mut StepSpec);
+    let edits: [(&str, Edit); 14] = [
         ("phase", |step| step.phase = Some(liminal_schemas::step::Phase::Train)),
         ("argv", |step| step.action = Action::Run { argv: vec![template("python")] }),
         ("call", |step| step.action = Action::Call { module: "m".to_owned(), function: "f".to_owned() }),

@@ -217,7 +217,8 @@ fn hostile_trees_are_refused_when_they_are_used() {
         }
         odb.write(git2::ObjectType::Tree, &bytes).expect("a tree")
     };
-    let cases: [(&[(&str, &[u8], Oid)], &str, RefusedFile); 5] = [
+    type Entries<'a> = &'a [(&'a str, &'a [u8], Oid)];
+    let cases: [(Entries<'_>, &str, RefusedFile); 5] = [
         (&[("160000", b"sub", commit)], "sub", RefusedFile::Submodule),
         (&[("100644", b"..", content)], "..", RefusedFile::UnsafeName),
         (&[("100644", b"a\\b", content)], "a\\b", RefusedFile::UnsafeName),
@@ -236,6 +237,16 @@ fn hostile_trees_are_refused_when_they_are_used() {
         assert_eq!(snapshot.under("lib"), Err((format!("lib/{path}"), refused)));
         assert!(snapshot.file("liminal.yml").expect("fine").is_some());
     }
+    // Twenty objects that unfold into ten to the power of twenty files.
+    let mut bomb = tree(&[("100644", b"x", content)]);
+    for _ in 0..20 {
+        let names: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+        let entries: Vec<(&str, &[u8], Oid)> = names.iter().map(|name| ("40000", name.as_bytes(), bomb)).collect();
+        bomb = tree(&entries);
+    }
+    repo.commit_tree(bomb);
+    let snapshot = Snapshot::at_revision(&repo.path(), "HEAD").expect("a snapshot");
+    assert!(matches!(snapshot.under(""), Err((_, RefusedFile::TooMany(_)))));
     let mut deep = tree(&[("100644", b"x", content)]);
     for _ in 0..5_000 {
         deep = tree(&[("40000", b"d", deep)]);
@@ -411,4 +422,9 @@ fn only_the_folders_that_are_asked_for_are_read() {
     let snapshot = Snapshot::at_revision(&repo.path(), "HEAD").expect("a snapshot");
     assert_eq!(paths(&snapshot, "lib"), ["lib/a.py"]);
     assert!(snapshot.file("liminal.yml").expect("fine").is_some());
+    assert!(
+        matches!(snapshot.under("data"), Err((_, RefusedFile::Unreadable(_)))),
+        "what can not be read is no less there"
+    );
+    assert!(matches!(snapshot.file("data/1.csv"), Err(RefusedFile::Unreadable(_))));
 }
