@@ -1,10 +1,14 @@
 //! Reading definitions, from the outside.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can not go on says so")]
 
 mod files;
 mod hostile;
 mod memory_files;
+mod pages;
 mod reading;
 mod rendering;
+mod resolving;
+mod schema;
 mod shapes;
 mod yaml_errors;
 mod speed_tmp;

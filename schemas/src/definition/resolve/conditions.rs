@@ -40,7 +40,7 @@ pub(super) struct Reads {
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn conditions(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges) -> Reads {
+    pub(super) fn conditions(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> Reads {
         let checks: &'a [Spanned<String>] = match &step.peer.definition.action {
             ActionDefinition::Gate(checks) => checks,
             ActionDefinition::Run(_) | ActionDefinition::Call(_) | ActionDefinition::Register(_) => &[],
@@ -64,7 +64,7 @@ impl<'a> Resolver<'a> {
         step: Referrer<'_, 'a>,
         text: &Spanned<String>,
         expression: &Expression,
-        edges: &mut Edges,
+        edges: &mut Edges<'a>,
         reads: &mut Reads,
     ) {
         let scope = step.scope;
@@ -82,11 +82,11 @@ impl<'a> Resolver<'a> {
         }
         for maker in references.metrics.keys() {
             let span = word(text, maker.as_str());
-            let Some((maker, peer)) = scope.step(maker.as_str()) else {
+            let Some(peer) = scope.steps.get(maker.as_str()) else {
                 self.findings.push(no_step(scope, maker.as_str(), &span));
                 continue;
             };
-            if maker != step.name && peer.definition.metrics.is_none() {
+            if maker != step.peer.name && peer.definition.metrics.is_none() {
                 let message = format!("step {maker} declares no metrics");
                 let finding = Finding::error(Code::UnknownReference, &span, message);
                 let hint =
@@ -94,7 +94,7 @@ impl<'a> Resolver<'a> {
                 self.findings.push(finding.related(peer.key, "the step is here").hint(hint));
                 continue;
             }
-            if self.wait_for(step, (maker, peer), &span, edges) {
+            if self.wait_for(step, peer, &span, edges) {
                 reads.metrics.insert(maker.clone());
             }
         }

@@ -11,7 +11,6 @@ use crate::finding::Spanned;
 use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::RESERVED_STEP_NAMES;
-use crate::name::StepName;
 use crate::step::InputSource;
 use crate::step::ModelSelector;
 use crate::step::REGISTERED_INPUT;
@@ -37,12 +36,11 @@ pub(super) struct Inputs {
 #[derive(Clone, Copy)]
 pub(super) struct Referrer<'s, 'a> {
     pub(super) scope: &'s Scope<'a>,
-    pub(super) name: &'s StepName,
     pub(super) peer: &'s Peer<'a>,
 }
 
-impl Resolver<'_> {
-    pub(super) fn inputs(&mut self, step: Referrer<'_, '_>, edges: &mut Edges) -> Inputs {
+impl<'a> Resolver<'a> {
+    pub(super) fn inputs(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> Inputs {
         let mut inputs = Inputs::default();
         for (name, entry) in &step.peer.definition.inputs {
             if let Some(source) = self.input(step, &entry.value, edges) {
@@ -60,9 +58,9 @@ impl Resolver<'_> {
 
     fn registered(
         &mut self,
-        step: Referrer<'_, '_>,
+        step: Referrer<'_, 'a>,
         artifact: &Spanned<String>,
-        edges: &mut Edges,
+        edges: &mut Edges<'a>,
         inputs: &mut Inputs,
     ) {
         let Ok(name) = FieldName::new(REGISTERED_INPUT) else { return };
@@ -85,7 +83,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn input(&mut self, step: Referrer<'_, '_>, reference: &Spanned<String>, edges: &mut Edges) -> Option<InputSource> {
+    fn input(
+        &mut self,
+        step: Referrer<'_, 'a>,
+        reference: &Spanned<String>,
+        edges: &mut Edges<'a>,
+    ) -> Option<InputSource> {
         let (text, span) = (reference.value.as_str(), &reference.span);
         if text.starts_with("./") || text.starts_with("../") || text == "." {
             return self.file_input(text, span);
@@ -163,32 +166,33 @@ impl Resolver<'_> {
 
     fn output_input(
         &mut self,
-        step: Referrer<'_, '_>,
+        step: Referrer<'_, 'a>,
         (maker, output): (&str, &str),
         reference: &Spanned<String>,
-        edges: &mut Edges,
+        edges: &mut Edges<'a>,
     ) -> Option<InputSource> {
         let span = &reference.span;
-        let Some((name, peer)) = step.scope.step(maker) else {
+        let Some(peer) = step.scope.steps.get(maker) else {
             self.findings.push(no_reference(step.scope, &reference.value, span));
             return None;
         };
-        let Some(output) = peer.outputs.get(output) else {
+        let name = peer.name;
+        let names = || peer.outputs.iter().map(|output| output.name.as_str());
+        let Some(found) = peer.outputs.iter().find(|known| known.name.as_str() == output) else {
             let message = format!("step {name} has no output `{output}`");
             let mut finding =
                 Finding::error(Code::UnknownReference, span, message).related(peer.key, "the step is here");
-            if let Some(meant) = closest(output, peer.outputs.iter().map(FieldName::as_str)) {
+            if let Some(meant) = closest(output, names()) {
                 finding = finding.label(format!("did you mean `{name}.{meant}`?"));
             }
-            let known: Vec<&str> = peer.outputs.iter().map(FieldName::as_str).collect();
-            self.findings.push(match known.as_slice() {
+            self.findings.push(match names().collect::<Vec<_>>().as_slice() {
                 [] => finding.hint(format!("step {name} declares no outputs; add `outputs: {{{output}: PATH}}` to it")),
                 known => finding.hint(format!("outputs of {name}: {}", known.join(", "))),
             });
             return None;
         };
-        self.wait_for(step, (name, peer), span, edges)
-            .then(|| InputSource::Output { step: (*name).clone(), output: output.clone() })
+        self.wait_for(step, peer, span, edges)
+            .then(|| InputSource::Output { step: name.clone(), output: found.name.clone() })
     }
 }
 
@@ -214,7 +218,7 @@ pub(super) fn no_param(scope: &Scope<'_>, name: &str, span: &Span) -> Finding {
 
 pub(super) fn no_step(scope: &Scope<'_>, name: &str, span: &Span) -> Finding {
     let finding = Finding::error(Code::UnknownReference, span, format!("there is no step `{name}` in this pipeline"));
-    let known = || scope.steps.keys().map(|name| name.as_str());
+    let known = || scope.steps.keys().copied();
     let finding = match closest(name, known()) {
         Some(meant) => finding.label(format!("did you mean `{meant}`?")),
         None => finding,
@@ -224,11 +228,11 @@ pub(super) fn no_step(scope: &Scope<'_>, name: &str, span: &Span) -> Finding {
 
 /// The finding for a text that refers to nothing, with what it may have been meant to be.
 fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
-    if let Some((_, peer)) = scope.step(text) {
+    if let Some(peer) = scope.steps.get(text) {
         let message = format!("`{text}` is a step, and an input is one of its outputs");
         let finding = Finding::error(Code::UnknownReference, span, message);
         return match peer.outputs.first() {
-            Some(output) => finding.label(format!("write `{text}.{output}`")),
+            Some(output) => finding.label(format!("write `{text}.{}`", output.name)),
             None => finding.hint(format!("to wait for {text} without data from it, write `after: [{text}]`")),
         };
     }
@@ -236,11 +240,11 @@ fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
         let message = format!("`{text}` is a parameter, and an input names what it is");
         return Finding::error(Code::UnknownReference, span, message).label(format!("write `params.{text}`"));
     }
-    let outputs = || {
-        let of = |(name, peer): (&&StepName, &Peer<'_>)| -> Vec<String> {
-            peer.outputs.iter().map(|output| format!("{name}.{output}")).collect()
+    let outputs = || -> Vec<String> {
+        let of = |peer: &Peer<'_>| -> Vec<String> {
+            peer.outputs.iter().map(|output| format!("{}.{}", peer.name, output.name)).collect()
         };
-        scope.steps.iter().flat_map(of).collect::<Vec<String>>()
+        scope.steps.values().flat_map(of).collect()
     };
     match text.split_once('.') {
         Some((step, _)) if !text.contains(['/', ':']) && !RESERVED_STEP_NAMES.contains(&step) => {

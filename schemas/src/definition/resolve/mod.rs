@@ -44,6 +44,8 @@ use crate::value::ValueType;
 
 use conditions::Expressions;
 use files::FileIndex;
+use inputs::Referrer;
+use outputs::Written;
 use packages::Packages;
 
 /// A definition with nothing left to look up.
@@ -90,7 +92,7 @@ pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut R
 struct Resolver<'a> {
     definition: &'a Definition,
     files: FileIndex<'a>,
-    packages: Packages,
+    packages: Packages<'a>,
     expressions: Expressions<'a>,
     /// Parameters that some step of some pipeline uses.
     used: BTreeSet<FieldName>,
@@ -99,11 +101,12 @@ struct Resolver<'a> {
 
 /// A step as others of its pipeline see it.
 struct Peer<'a> {
+    name: &'a StepName,
     definition: &'a StepDefinition,
     /// Where its name was written.
     key: &'a Span,
     finally: bool,
-    outputs: BTreeSet<FieldName>,
+    outputs: Vec<Written<'a>>,
 }
 
 /// What the steps of a pipeline may refer to.
@@ -111,19 +114,11 @@ struct Scope<'a> {
     definition: &'a PipelineDefinition,
     params: BTreeMap<&'a FieldName, &'a ParamSpec>,
     types: BTreeMap<FieldName, ValueType>,
-    steps: BTreeMap<&'a StepName, Peer<'a>>,
-}
-
-impl<'a> Scope<'a> {
-    /// The step of a name, if there is one.
-    fn step(&self, name: &str) -> Option<(&'a StepName, &Peer<'a>)> {
-        let name = StepName::new(name).ok()?;
-        self.steps.get_key_value(&name).map(|(name, peer)| (*name, peer))
-    }
+    steps: BTreeMap<&'a str, Peer<'a>>,
 }
 
 /// Which step waits for which, and where it says so.
-type Edges = BTreeMap<StepName, BTreeMap<StepName, Span>>;
+type Edges<'a> = BTreeMap<&'a str, BTreeMap<&'a str, Span>>;
 
 impl<'a> Resolver<'a> {
     fn pipeline(&mut self, name: &PipelineName, pipeline: &'a PipelineDefinition) -> Release {
@@ -134,11 +129,11 @@ impl<'a> Resolver<'a> {
         self.check_shared_env(&scope);
         let mut edges = Edges::new();
         let mut specs: BTreeMap<StepName, StepSpec> = BTreeMap::new();
-        for (step, peer) in &scope.steps {
-            let spec = self.step(&scope, step, peer, &mut edges);
-            specs.insert((*step).clone(), spec);
+        for peer in scope.steps.values() {
+            let spec = self.step(Referrer { scope: &scope, peer }, &mut edges);
+            specs.insert(peer.name.clone(), spec);
         }
-        self.check_order(&scope, edges);
+        self.check_order(&scope, &mut edges);
         self.note_used_params(&scope, &specs);
         Release {
             schema: RELEASE_SCHEMA,
@@ -152,11 +147,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// All steps of a pipeline. A name that stands under `finally:` as well was reported when the definition was read.
-    fn peers(pipeline: &'a PipelineDefinition) -> BTreeMap<&'a StepName, Peer<'a>> {
+    fn peers(pipeline: &'a PipelineDefinition) -> BTreeMap<&'a str, Peer<'a>> {
         let mut peers = BTreeMap::new();
         for (steps, finally) in [(&pipeline.finally, true), (&pipeline.steps, false)] {
             for (name, Entry { key, value }) in steps {
-                peers.insert(name, Peer { definition: value, key, finally, outputs: outputs::names(value) });
+                let outputs = outputs::written(value);
+                peers.insert(name.as_str(), Peer { name, definition: value, key, finally, outputs });
             }
         }
         peers

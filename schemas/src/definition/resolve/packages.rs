@@ -38,12 +38,12 @@ use super::python::Python;
 
 /// Packages by what they were asked for, so that steps with the same wishes share the work.
 #[derive(Default)]
-pub(super) struct Packages {
-    known: HashMap<Wishes, Option<Digest>>,
+pub(super) struct Packages<'a> {
+    known: HashMap<Wishes<'a>, Option<Digest>>,
     specs: BTreeMap<Digest, PackageSpec>,
 }
 
-impl Packages {
+impl Packages<'_> {
     pub(super) fn into_specs(self) -> BTreeMap<Digest, PackageSpec> {
         self.specs
     }
@@ -51,12 +51,13 @@ impl Packages {
 
 /// All that decides what is in a package, apart from the files themselves.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Wishes {
-    root: String,
-    module: Option<String>,
+struct Wishes<'a> {
+    root: &'a str,
+    module: Option<&'a str>,
     optional_module: bool,
-    paths: Vec<String>,
-    python: Option<(Option<String>, Option<String>)>,
+    paths: Vec<&'a str>,
+    inputs: Vec<String>,
+    python: Option<(Option<&'a str>, Option<&'a str>)>,
 }
 
 /// What a step does, as far as its package is concerned.
@@ -82,15 +83,16 @@ impl<'a> Resolver<'a> {
     ) -> Option<Digest> {
         let program = self.program(step, python)?;
         let code = python.code.iter().chain(&step.code);
-        let paths: Vec<(&str, &Span)> =
+        let paths: Vec<(&'a str, &Span)> =
             code.map(|path| (path.value.as_str(), &path.span)).chain(program.argv).collect();
         let wishes = Wishes {
-            root: python.root.to_owned(),
-            module: program.module.map(|(module, _)| module.to_owned()),
+            root: python.root,
+            module: program.module.map(|(module, _)| module),
             optional_module: program.optional_module,
-            paths: paths.iter().map(|(path, _)| (*path).to_owned()).chain(inputs.iter().cloned()).collect(),
+            paths: paths.iter().map(|(path, _)| *path).collect(),
+            inputs: inputs.to_vec(),
             python: program.needs_python.then(|| {
-                let text = |part: Option<&Spanned<String>>| part.map(|part| part.value.clone());
+                let text = |part: Option<&'a Spanned<String>>| part.map(|part| part.value.as_str());
                 (text(python.version), text(python.requirements))
             }),
         };

@@ -34,7 +34,11 @@ impl Resolver<'_> {
                 self.findings.push(unused(name, &entry.key, "no step of this pipeline uses it"));
             }
         }
-        self.used.extend(used.into_iter().cloned());
+        for name in used {
+            if !self.used.contains(name) {
+                self.used.insert(name.clone());
+            }
+        }
     }
 
     pub(super) fn warn_of_unused_params(&mut self) {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::definition::model::ActionDefinition;
-use crate::name::StepName;
 use crate::step::Action;
 use crate::step::DEFAULT_TIMEOUT_SECONDS;
 use crate::step::Resources;
@@ -13,22 +12,20 @@ use crate::template::Part;
 use crate::template::Template;
 
 use super::Edges;
-use super::Peer;
 use super::Resolver;
-use super::Scope;
 use super::files::FileIndex;
 use super::files::trimmed;
 use super::inputs::Referrer;
 
 impl<'a> Resolver<'a> {
-    pub(super) fn step(&mut self, scope: &Scope<'a>, name: &StepName, peer: &Peer<'a>, edges: &mut Edges) -> StepSpec {
+    pub(super) fn step(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> StepSpec {
+        let Referrer { scope, peer } = step;
         let definition = peer.definition;
-        let referrer = Referrer { scope, name, peer };
-        let inputs = self.inputs(referrer, edges);
-        let outputs = self.outputs(name, definition);
-        let after = self.after(referrer, edges);
-        let reads = self.conditions(referrer, edges);
-        self.check_templates(scope, name, &peer.outputs, definition);
+        let inputs = self.inputs(step, edges);
+        let outputs = self.outputs(peer.name, &peer.outputs);
+        let after = self.after(step, edges);
+        let reads = self.conditions(step, edges);
+        self.check_templates(scope, peer);
         let python = self.python(scope, definition);
         let package = self.package(definition, python, &inputs.paths);
         let action = action(&definition.action, &self.files);

@@ -1,21 +1,18 @@
 //! References in arguments and environment variables.
 
-use std::collections::BTreeSet;
-
 use crate::definition::model::ActionDefinition;
 use crate::definition::model::SpannedMap;
-use crate::definition::model::StepDefinition;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Span;
 use crate::finding::Spanned;
 use crate::name::FieldName;
-use crate::name::StepName;
 use crate::suggestion::closest;
 use crate::template::Part;
 use crate::template::Reference;
 use crate::template::Template;
 
+use super::Peer;
 use super::Resolver;
 use super::Scope;
 use super::inputs::no_param;
@@ -24,19 +21,11 @@ use super::inputs::no_param;
 #[derive(Clone, Copy)]
 enum Place<'a> {
     /// In an argument of a step.
-    Argument(Names<'a>),
+    Argument(&'a Peer<'a>),
     /// In an environment variable of a step.
-    Variable(Names<'a>),
+    Variable(&'a Peer<'a>),
     /// In an environment variable of several steps.
     SharedVariable,
-}
-
-/// What a step's templates may name.
-#[derive(Clone, Copy)]
-struct Names<'a> {
-    step: &'a StepName,
-    definition: &'a StepDefinition,
-    outputs: &'a BTreeSet<FieldName>,
 }
 
 impl<'a> Resolver<'a> {
@@ -50,20 +39,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// Checks the arguments and the environment variables of a step.
-    pub(super) fn check_templates(
-        &mut self,
-        scope: &Scope<'a>,
-        step: &StepName,
-        outputs: &BTreeSet<FieldName>,
-        definition: &'a StepDefinition,
-    ) {
-        let names = Names { step, definition, outputs };
-        if let ActionDefinition::Run(argv) = &definition.action {
+    pub(super) fn check_templates(&mut self, scope: &Scope<'a>, step: &Peer<'a>) {
+        if let ActionDefinition::Run(argv) = &step.definition.action {
             for item in &argv.value {
-                self.check_template(scope, item, Place::Argument(names));
+                self.check_template(scope, item, Place::Argument(step));
             }
         }
-        self.check_env(scope, &definition.settings.env, Place::Variable(names));
+        self.check_env(scope, &step.definition.settings.env, Place::Variable(step));
     }
 
     fn check_env(&mut self, scope: &Scope<'_>, env: &SpannedMap<String, Spanned<Template>>, place: Place<'_>) {
@@ -84,12 +66,13 @@ impl<'a> Resolver<'a> {
                     let finding = Finding::error(Code::UnknownReference, span, message);
                     Some(finding.hint("inputs and outputs belong to one step: move this variable to its `env:`"))
                 }
-                (Reference::Input(name), Place::Argument(names) | Place::Variable(names)) => {
-                    let known = names.definition.inputs.keys();
-                    (!names.definition.inputs.contains_key(name)).then(|| no_field(names, "input", name, known, span))
+                (Reference::Input(name), Place::Argument(step) | Place::Variable(step)) => {
+                    let known = &step.definition.inputs;
+                    (!known.contains_key(name)).then(|| no_field(step, "input", name, known.keys(), span))
                 }
-                (Reference::Output(name), Place::Argument(names) | Place::Variable(names)) => {
-                    (!names.outputs.contains(name)).then(|| no_field(names, "output", name, names.outputs, span))
+                (Reference::Output(name), Place::Argument(step) | Place::Variable(step)) => {
+                    let known = || step.outputs.iter().map(|output| output.name);
+                    (!known().any(|known| known == name)).then(|| no_field(step, "output", name, known(), span))
                 }
                 (Reference::Secret(name), _) => self.secret_problem(name, template, place),
                 (Reference::Param(_) | Reference::RunId | Reference::StepName, _) => None,
@@ -128,13 +111,13 @@ impl<'a> Resolver<'a> {
 }
 
 fn no_field<'f>(
-    names: Names<'_>,
+    step: &Peer<'_>,
     what: &str,
     name: &FieldName,
     known: impl IntoIterator<Item = &'f FieldName>,
     span: &Span,
 ) -> Finding {
-    let message = format!("step {} has no {what} `{name}`", names.step);
+    let message = format!("step {} has no {what} `{name}`", step.name);
     let finding = Finding::error(Code::UnknownReference, span, message);
     let known: Vec<&str> = known.into_iter().map(FieldName::as_str).collect();
     let finding = match closest(name.as_str(), known.iter().copied()) {
@@ -142,7 +125,7 @@ fn no_field<'f>(
         None => finding,
     };
     match known.as_slice() {
-        [] => finding.hint(format!("step {} declares no {what}s", names.step)),
-        known => finding.hint(format!("{what}s of {}: {}", names.step, known.join(", "))),
+        [] => finding.hint(format!("step {} declares no {what}s", step.name)),
+        known => finding.hint(format!("{what}s of {}: {}", step.name, known.join(", "))),
     }
 }

@@ -36,12 +36,12 @@ train:
     liminal.yml:13:14 L0301 step fetch has no output `rawe`
       here: did you mean `fetch.raw`?
       liminal.yml:8:7: the step is here
-      hint: outputs of fetch: metrics, raw
+      hint: outputs of fetch: raw, metrics
     liminal.yml:14:14 L0301 there is no step `fetc` in this pipeline
       here: did you mean `fetch.raw`?
       hint: steps: bare, fetch, train, use
     liminal.yml:15:14 L0301 `fetch` is a step, and an input is one of its outputs
-      here: write `fetch.metrics`
+      here: write `fetch.raw`
     liminal.yml:16:14 L0301 step bare has no output `model`
       liminal.yml:9:7: the step is here
       hint: step bare declares no outputs; add `outputs: {model: PATH}` to it
