@@ -19,8 +19,12 @@ pub(crate) struct Printer {
     bars: bool,
 }
 
-/// The width of text where nobody says otherwise.
+/// The width of a terminal that does not tell.
 const DEFAULT_WIDTH: usize = 100;
+
+/// Narrower than this no text is laid out, and wider neither: lines would be hard to follow.
+const NARROWEST: usize = 40;
+const WIDEST: usize = 200;
 
 impl Printer {
     /// Looks at flags, environment and terminals.
@@ -28,9 +32,12 @@ impl Printer {
         let out_terminal = std::io::stdout().is_terminal();
         let err_terminal = std::io::stderr().is_terminal();
         let dumb = env_vars::read("TERM").is_some_and(|term| term == "dumb");
-        let width = terminal_width();
-        let style =
-            |terminal: bool| Style { color: wants_color(global.color, terminal && !dumb), width, unicode: true };
+        let unicode = !dumb && speaks_utf8();
+        let style = |terminal: bool| Style {
+            color: wants_color(global.color, terminal && !dumb),
+            width: text_width(terminal),
+            unicode,
+        };
         Self {
             out: style(out_terminal),
             err: style(err_terminal),
@@ -101,8 +108,20 @@ fn wants_color(choice: ColorChoice, terminal: bool) -> bool {
     }
 }
 
-fn terminal_width() -> usize {
+/// Text that nobody looks at on a terminal is never cut, unless COLUMNS says how wide it may be.
+fn text_width(terminal: bool) -> usize {
     let columns = env_vars::read("COLUMNS").and_then(|text| text.parse().ok());
-    let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    columns.or_else(terminal).unwrap_or(DEFAULT_WIDTH).clamp(40, 200)
+    let measured = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    match (columns, terminal) {
+        (Some(columns), _) => columns,
+        (None, true) => measured().unwrap_or(DEFAULT_WIDTH),
+        (None, false) => return usize::MAX,
+    }
+    .clamp(NARROWEST, WIDEST)
+}
+
+/// Whether the locale has more than ASCII. Where nothing is said, nearly everything has.
+fn speaks_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env_vars::read(name));
+    locale.is_none_or(|locale| locale != "C" && locale != "POSIX")
 }

@@ -172,7 +172,7 @@ impl Local {
         options: &ApplyOptions,
     ) -> CommandResult {
         let progress = Progress::new(&context.printer);
-        let objects = ControlObjects(self.effect_store());
+        let objects = ControlObjects(&**self.effect_store());
         let python = MachinePython { environments: self.environments(), progress: &progress };
         let resources =
             LocalResources { objects: &objects, python: &python, files, packages: &plan.documents.packages };

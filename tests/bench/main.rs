@@ -3,6 +3,15 @@
 //! `cargo bench --bench liminal` runs all cases and rewrites `docs/benchmarks.md` and `docs/benchmarks.json`;
 //! `cargo bench --bench liminal -- chain plan` runs those whose name holds one of the words and writes nothing.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench that can not measure stops and says why"
+)]
+#![expect(clippy::cast_precision_loss, reason = "counts of repetitions are small")]
+#![allow(unreachable_pub, reason = "nobody depends on a bench")]
+
 mod cases;
 mod measure;
 mod project;

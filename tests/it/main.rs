@@ -1,5 +1,8 @@
 //! liminal as its users meet it: the real program, in real folders and git repositories. One binary, so that it links once.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that can not go on fails")]
+#![allow(missing_docs, unreachable_pub, reason = "nobody depends on a test binary")]
+
 mod harness;
 
 mod commands;
