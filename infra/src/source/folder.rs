@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+use git2::Oid;
 use liminal_schemas::files::ProjectFile;
 use liminal_schemas::files::RefusedFile;
 
 /// How many folders deep a path may be. Git trees can be made deeper than any stack; file systems end at about 2,000.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// How many files a folder may hold that is used as a whole. A git tree of a few objects can unfold into billions.
-pub(super) const MAX_FILES: usize = 200_000;
+/// How many files and folders a folder may hold that is used as a whole. A git tree of a few objects can unfold into billions.
+pub(super) const MAX_FILES: usize = 100_000;
 
 /// What stands under a name in a folder.
 #[derive(Clone, Debug)]
@@ -19,8 +20,8 @@ pub(super) enum Entry {
     Known(ProjectFile),
     /// A file whose blob id must be looked up: one of the work tree.
     Unread,
-    /// A folder.
-    Folder,
+    /// A folder, with the id of its tree where it is one of a commit.
+    Folder(Option<Oid>),
     /// Something that is not to be used.
     Refused(RefusedFile),
 }

@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use git2::Oid;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::files::ProjectFile;
 use liminal_schemas::files::ProjectFiles;
@@ -45,11 +46,20 @@ pub struct Snapshot {
 struct Inner {
     backend: Backend,
     folders: HashMap<String, Arc<Folder>>,
+    /// Folders of the commit by the id of their tree; none is the project folder.
+    trees: HashMap<Option<Oid>, Arc<Folder>>,
     looked_at: HashMap<String, Option<ProjectFile>>,
     /// Every file that was asked for, and what was there.
     used: BTreeMap<String, Option<ProjectFile>>,
     /// Every folder that was asked for as a whole.
     used_folders: BTreeSet<String>,
+}
+
+/// What a listing has found so far.
+#[derive(Default)]
+struct Found {
+    files: Vec<(String, ProjectFile)>,
+    folders: usize,
 }
 
 enum Backend {
@@ -80,6 +90,7 @@ impl Snapshot {
         let inner = Inner {
             backend,
             folders: HashMap::new(),
+            trees: HashMap::new(),
             looked_at: HashMap::new(),
             used: BTreeMap::new(),
             used_folders: BTreeSet::new(),
@@ -158,21 +169,41 @@ impl Inner {
         if let Some(folder) = self.folders.get(&key) {
             return Arc::clone(folder);
         }
+        let folder = match &self.backend {
+            Backend::Worktree(worktree) => Arc::new(worktree.list(parents).unwrap_or_else(Folder::unreadable)),
+            Backend::Revision(_) => self.tree(parents),
+        };
+        self.folders.insert(key, Arc::clone(&folder));
+        folder
+    }
+
+    /// A folder of a commit. Equal folders are one tree in git, and are read once.
+    fn tree(&mut self, parents: &[&str]) -> Arc<Folder> {
+        let id = match parents.split_last() {
+            None => None,
+            Some((name, above)) => match self.folder(above).get(name) {
+                Ok(Some(Entry::Folder(id))) => *id,
+                Ok(Some(Entry::Known(_) | Entry::Unread | Entry::Refused(_)) | None) | Err(_) => return Arc::default(),
+            },
+        };
+        if let Some(known) = self.trees.get(&id) {
+            return Arc::clone(known);
+        }
         let listed = match &self.backend {
-            Backend::Revision(tree) => tree.list(parents),
-            Backend::Worktree(worktree) => worktree.list(parents),
+            Backend::Revision(tree) => tree.list(id),
+            Backend::Worktree(_) => return Arc::default(),
         };
         let folder = Arc::new(listed.unwrap_or_else(Folder::unreadable));
-        self.folders.insert(key, Arc::clone(&folder));
+        self.trees.insert(id, Arc::clone(&folder));
         folder
     }
 
     /// What stands at a path, every folder on the way included.
     fn entry(&mut self, names: &[&str]) -> Result<Option<Entry>, RefusedFile> {
-        let Some((last, parents)) = names.split_last() else { return Ok(Some(Entry::Folder)) };
+        let Some((last, parents)) = names.split_last() else { return Ok(Some(Entry::Folder(None))) };
         for depth in 0..parents.len() {
             match self.folder(&parents[..depth]).get(parents[depth])? {
-                Some(Entry::Folder) => {}
+                Some(Entry::Folder(_)) => {}
                 Some(Entry::Known(_) | Entry::Unread | Entry::Refused(_)) | None => return Ok(None),
             }
         }
@@ -184,7 +215,7 @@ impl Inner {
         let file = match self.entry(&names)? {
             Some(Entry::Known(file)) => Some(file),
             Some(Entry::Unread) => self.look_at(path)?,
-            Some(Entry::Folder | Entry::Refused(_)) | None => None,
+            Some(Entry::Folder(_) | Entry::Refused(_)) | None => None,
         };
         self.used.insert(path.to_owned(), file.clone());
         Ok(file)
@@ -211,13 +242,9 @@ impl Inner {
         }
     }
 
-    fn collect(
-        &mut self,
-        names: &[&str],
-        named: bool,
-        found: &mut Vec<(String, ProjectFile)>,
-    ) -> Result<(), (String, RefusedFile)> {
+    fn collect(&mut self, names: &[&str], named: bool, found: &mut Found) -> Result<(), (String, RefusedFile)> {
         let path = names.join("/");
+        found.folders += 1;
         if names.len() > MAX_DEPTH {
             return Err((path, RefusedFile::UnsafeName));
         }
@@ -228,24 +255,24 @@ impl Inner {
         }
         for (name, entry) in folder.iter() {
             let below = join(&path, name);
-            if self.is_left_out(&below, matches!(entry, Entry::Folder), named) {
+            if self.is_left_out(&below, matches!(entry, Entry::Folder(_)), named) {
                 continue;
             }
             match entry {
-                Entry::Known(file) => found.push((below, file.clone())),
+                Entry::Known(file) => found.files.push((below, file.clone())),
                 Entry::Unread => {
                     if let Some(file) = self.look_at(&below).map_err(|why| (below.clone(), why))? {
-                        found.push((below, file));
+                        found.files.push((below, file));
                     }
                 }
-                Entry::Folder => {
+                Entry::Folder(_) => {
                     let mut inner: Vec<&str> = names.to_vec();
                     inner.push(name);
                     self.collect(&inner, named, found)?;
                 }
                 Entry::Refused(why) => return Err((below, why.clone())),
             }
-            if found.len() > MAX_FILES {
+            if found.files.len() + found.folders > MAX_FILES {
                 return Err((path, RefusedFile::TooMany(MAX_FILES)));
             }
         }
@@ -262,10 +289,11 @@ impl ProjectFiles for Snapshot {
         let fail = |why| (folder.to_owned(), why);
         let names = if folder.is_empty() { Vec::new() } else { split(folder).map_err(fail)? };
         let mut inner = self.inner();
-        let Some(Entry::Folder) = inner.entry(&names).map_err(fail)? else { return Ok(Vec::new()) };
+        let Some(Entry::Folder(_)) = inner.entry(&names).map_err(fail)? else { return Ok(Vec::new()) };
         let named = !names.is_empty() && inner.is_left_out(folder, true, false);
-        let mut found = Vec::new();
+        let mut found = Found::default();
         inner.collect(&names, named, &mut found)?;
+        let mut found = found.files;
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         inner.used_folders.insert(folder.to_owned());
         inner.used.extend(found.iter().map(|(path, file)| (path.clone(), Some(file.clone()))));

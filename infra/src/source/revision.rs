@@ -61,18 +61,16 @@ impl RevisionTree {
         Ok(Self { repository, root, commit })
     }
 
-    pub(super) fn list(&self, parents: &[&str]) -> Result<Folder, String> {
-        let mut tree = self.repository.find_tree(self.root).map_err(|error| error.to_string())?;
-        for name in parents {
-            let Some(id) = tree.get_name(name).map(|entry| entry.id()) else { return Ok(Folder::default()) };
-            tree = self.repository.find_tree(id).map_err(|error| error.to_string())?;
-        }
+    /// The folder that a tree is; none stands for the project folder.
+    pub(super) fn list(&self, tree: Option<Oid>) -> Result<Folder, String> {
+        let found = self.repository.find_tree(tree.unwrap_or(self.root));
+        let tree = found.map_err(|error| error.message().to_owned())?;
         Ok(Folder::new(tree.iter().map(|entry| {
             let found = match entry.filemode_raw() {
                 MODE_SYMLINK => Entry::Refused(RefusedFile::Symlink),
                 MODE_SUBMODULE => Entry::Refused(RefusedFile::Submodule),
                 _ => match entry.kind() {
-                    Some(git2::ObjectType::Tree) => Entry::Folder,
+                    Some(git2::ObjectType::Tree) => Entry::Folder(Some(entry.id())),
                     Some(git2::ObjectType::Blob) => Entry::Known(ProjectFile {
                         blob: entry.id().to_string(),
                         executable: entry.filemode() == MODE_EXECUTABLE,

@@ -98,7 +98,7 @@ impl Worktree {
                 if self.is_repository(parents, &entry.path(), &name) {
                     Entry::Refused(RefusedFile::Submodule)
                 } else {
-                    Entry::Folder
+                    Entry::Folder(None)
                 }
             } else if kind.is_file() {
                 Entry::Unread
