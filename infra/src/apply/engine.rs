@@ -1,7 +1,6 @@
 //! The engine: takes operations in the order of the plan, records each in the state, and never moves a pointer before
 //! the state knows all that the pointer's release is made of.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -11,12 +10,9 @@ use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::Applied;
-use liminal_schemas::state::DeployedPipeline;
 use liminal_schemas::state::HistoryEntry;
 use liminal_schemas::state::Journal;
-use liminal_schemas::state::ResourceRecord;
 use liminal_schemas::state::STATE_SCHEMA;
-use liminal_schemas::state::State;
 use liminal_schemas::time::UtcTime;
 
 use super::ApplyError;
@@ -24,14 +20,19 @@ use super::ApplyEvent;
 use super::ApplyReport;
 use super::FailedOperation;
 use super::Ports;
+use super::history::last_serial;
 use super::operations::perform;
+use super::record::check_base;
+use super::record::new_state;
+use super::record::record_in;
+use super::record::take_over_intent;
+use super::stage::Stage;
 use super::window::Window;
 use crate::observe::pinned_revisions;
 use crate::ports::Clock;
 use crate::ports::Objects;
 use crate::ports::PortError;
 use crate::ports::Resources;
-use crate::state::LoadedState;
 use crate::state::SaveError;
 use crate::state::StateSession;
 use crate::state::load;
@@ -88,9 +89,13 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         }
         let mut session = match loaded {
             Some(loaded) => StateSession::resume(ports.objects, loaded),
-            None => StateSession::begin(ports.objects, new_state(plan, &terms.lineage)),
+            None => {
+                let serial = last_serial(ports.objects, &plan.environment).await.map_err(ApplyError::NotStarted)?;
+                StateSession::begin(ports.objects, new_state(plan, &terms.lineage, serial))
+            }
         };
         let now = ports.clock.now();
+        take_over_intent(&mut session.state, now);
         let open = plan.operations.clone();
         session.state.journal = Some(Journal { apply: terms.id.clone(), plan: plan.digest(), started_at: now, open });
         match session.save().await {
@@ -329,86 +334,6 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
 #[error("the runs that may need it can not be listed")]
 struct RunsUnknown {
     source: PortError,
-}
-
-/// The stages of an apply, in the order of a plan's operations.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Create,
-    Write,
-    Move,
-    Remove,
-    DeleteReleases,
-    DeleteResources,
-}
-
-impl Stage {
-    const fn of(operation: &Operation) -> Self {
-        match operation {
-            Operation::CreateResource { .. } => Self::Create,
-            Operation::WriteRelease { .. } => Self::Write,
-            Operation::MoveLive { .. } => Self::Move,
-            Operation::RemoveLive { .. } => Self::Remove,
-            Operation::DeleteRelease { .. } => Self::DeleteReleases,
-            Operation::DeleteResource { .. } => Self::DeleteResources,
-        }
-    }
-}
-
-fn new_state(plan: &Plan, lineage: &str) -> State {
-    State {
-        schema: STATE_SCHEMA,
-        lineage: lineage.to_owned(),
-        serial: 0,
-        project: plan.project.clone(),
-        environment: plan.environment.clone(),
-        applied: None,
-        pipelines: BTreeMap::new(),
-        resources: BTreeMap::new(),
-        journal: None,
-    }
-}
-
-fn check_base(plan: &Plan, loaded: Option<&LoadedState>) -> Result<(), ApplyError> {
-    let lineage = loaded.map(|loaded| &loaded.state.lineage);
-    let serial = loaded.map_or(0, |loaded| loaded.state.serial);
-    let etag = loaded.map(|loaded| &loaded.etag);
-    let stale = |what: String| Err(ApplyError::Stale(what));
-    if lineage != plan.base.lineage.as_ref() {
-        return stale("the state is another one, of another lineage".to_owned());
-    }
-    if serial != plan.base.serial {
-        return stale(format!("the state was at serial {} and is at {serial}", plan.base.serial));
-    }
-    if etag != plan.base.etag.as_ref() {
-        return stale("the state was written again under the same serial".to_owned());
-    }
-    Ok(())
-}
-
-/// Records in the state what an operation did.
-fn record_in(state: &mut State, operation: &Operation, plan: &Plan, now: UtcTime) {
-    match operation {
-        Operation::CreateResource { address } => {
-            state.resources.entry(address.clone()).or_insert(ResourceRecord { created_at: now });
-        }
-        Operation::WriteRelease { .. } => {}
-        Operation::MoveLive { pipeline, to, .. } => {
-            let retired = plan.documents.retired.get(pipeline).cloned().unwrap_or_default();
-            state.pipelines.insert(pipeline.clone(), DeployedPipeline { live: *to, retired });
-        }
-        Operation::RemoveLive { pipeline, .. } => {
-            state.pipelines.remove(pipeline);
-        }
-        Operation::DeleteRelease { pipeline, revision } => {
-            if let Some(deployed) = state.pipelines.get_mut(pipeline) {
-                deployed.retired.retain(|retired| retired != revision);
-            }
-        }
-        Operation::DeleteResource { address } => {
-            state.resources.remove(address);
-        }
-    }
 }
 
 async fn delete_below(objects: &impl Objects, prefix: &str) -> Result<usize, PortError> {

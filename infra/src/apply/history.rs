@@ -24,3 +24,11 @@ pub async fn history(
     }
     Ok(entries)
 }
+
+/// The serial of the last entry; 0 when there is none.
+pub(super) async fn last_serial(objects: &impl Objects, environment: &EnvironmentName) -> Result<u64, PortError> {
+    let prefix = keys::history_prefix(environment);
+    let keys = objects.list(&prefix).await?;
+    let serial = |key: &String| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok();
+    Ok(keys.iter().filter_map(serial).max().unwrap_or(0))
+}

@@ -5,6 +5,8 @@ mod engine;
 mod event;
 pub mod history;
 mod operations;
+mod record;
+mod stage;
 mod window;
 
 use std::collections::BTreeMap;

@@ -229,6 +229,30 @@ fn a_rollback_moves_the_pointer_and_a_second_one_moves_it_back() {
     });
 }
 
+#[test]
+fn what_an_interrupted_apply_made_is_collected_even_after_a_rollback() {
+    block_on(async {
+        let (world, mut project) = (World::new(), shop());
+        world.deploy(&project).await;
+        project.edit("train", "fit", "t2");
+        world.deploy(&project).await;
+        let second = project.clone();
+        project.edit("train", "fit", "t3");
+        let plan = world.plan(&project).await.expect("a plan");
+        // Lock, journal, and the new package: then it dies.
+        world.objects.fail_after(4);
+        world.apply(&project, &plan).await.expect_err("it died");
+        world.objects.heal();
+        let orphan = plan.documents.packages.keys().next().expect("a new package");
+        assert!(world.objects.contents().contains_key(&keys::package(orphan)));
+        let back = world.plan_rollback(&project, "train", None).await.expect("a plan");
+        world.apply(&project, &back).await.expect("a rollback");
+        world.deploy(&second).await;
+        assert!(!world.objects.contents().contains_key(&keys::package(orphan)));
+        assert!(!world.plan(&second).await.expect("a plan").has_changes);
+    });
+}
+
 fn start_run(world: &World, project: &Project, name: &str) {
     let run = RunId::new("20261124-000000-aaaa").expect("valid");
     let record = RunRecord {
@@ -378,6 +402,8 @@ fn a_lost_state_is_rebuilt_from_what_is_there() {
         world.apply(&project, &plan).await.expect("an apply");
         assert_eq!(world.live("train").await, Some(project.revision("train")));
         assert_eq!(world.retired("train").await, [first], "what can be rolled back to is found again");
+        let entries = history(&world.objects, &environment(), usize::MAX).await.expect("a history");
+        assert_eq!(entries.len(), 3, "the history goes on");
         assert!(!world.plan(&project).await.expect("a plan").has_changes);
     });
 }

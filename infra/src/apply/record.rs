@@ -1,0 +1,81 @@
+//! What a plan must find in the state, and what each operation leaves there.
+
+use std::collections::BTreeMap;
+
+use liminal_schemas::plan::Operation;
+use liminal_schemas::plan::Plan;
+use liminal_schemas::state::DeployedPipeline;
+use liminal_schemas::state::ResourceRecord;
+use liminal_schemas::state::STATE_SCHEMA;
+use liminal_schemas::state::State;
+use liminal_schemas::time::UtcTime;
+
+use super::ApplyError;
+use crate::state::LoadedState;
+
+/// The state before the first apply. It goes on where a history left off whose state was lost.
+pub(super) fn new_state(plan: &Plan, lineage: &str, serial: u64) -> State {
+    State {
+        schema: STATE_SCHEMA,
+        lineage: lineage.to_owned(),
+        serial,
+        project: plan.project.clone(),
+        environment: plan.environment.clone(),
+        applied: None,
+        pipelines: BTreeMap::new(),
+        resources: BTreeMap::new(),
+        journal: None,
+    }
+}
+
+/// Refuses a plan that was made against another state than the one in place.
+pub(super) fn check_base(plan: &Plan, loaded: Option<&LoadedState>) -> Result<(), ApplyError> {
+    let lineage = loaded.map(|loaded| &loaded.state.lineage);
+    let serial = loaded.map_or(0, |loaded| loaded.state.serial);
+    let etag = loaded.map(|loaded| &loaded.etag);
+    let stale = |what: String| Err(ApplyError::Stale(what));
+    if lineage != plan.base.lineage.as_ref() {
+        return stale("the state is another one, of another lineage".to_owned());
+    }
+    if serial != plan.base.serial {
+        return stale(format!("the state was at serial {} and is at {serial}", plan.base.serial));
+    }
+    if etag != plan.base.etag.as_ref() {
+        return stale("the state was written again under the same serial".to_owned());
+    }
+    Ok(())
+}
+
+/// Counts what an interrupted apply set out to make as made, so that it is used or collected, but never forgotten.
+pub(super) fn take_over_intent(state: &mut State, now: UtcTime) {
+    for operation in state.journal.take().into_iter().flat_map(|journal| journal.open) {
+        if let Operation::CreateResource { address } = operation {
+            state.resources.entry(address).or_insert(ResourceRecord { created_at: now });
+        }
+    }
+}
+
+/// Records in the state what an operation did.
+pub(super) fn record_in(state: &mut State, operation: &Operation, plan: &Plan, now: UtcTime) {
+    match operation {
+        Operation::CreateResource { address } => {
+            state.resources.entry(address.clone()).or_insert(ResourceRecord { created_at: now });
+        }
+        Operation::WriteRelease { .. } => {}
+        Operation::MoveLive { pipeline, to, .. } => {
+            let retired = plan.documents.retired.get(pipeline).cloned().unwrap_or_default();
+            state.pipelines.insert(pipeline.clone(), DeployedPipeline { live: *to, retired });
+        }
+        Operation::RemoveLive { pipeline, .. } => {
+            state.pipelines.remove(pipeline);
+        }
+        Operation::DeleteRelease { pipeline, revision } => {
+            if let Some(deployed) = state.pipelines.get_mut(pipeline) {
+                deployed.retired.retain(|retired| retired != revision);
+            }
+        }
+        Operation::DeleteResource { address } => {
+            state.resources.remove(address);
+        }
+    }
+}
