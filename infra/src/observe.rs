@@ -16,8 +16,9 @@ use crate::apply::live_revision;
 use crate::plan::Desired;
 use crate::plan::Observed;
 use crate::plan::documents_needed;
-use crate::plan::key_facts::packages_named;
+use crate::plan::packages_of;
 use crate::plan::pipelines_that_lose_releases;
+use crate::plan::resources_of;
 use crate::ports::Objects;
 use crate::ports::PortError;
 use crate::ports::Resources;
@@ -71,7 +72,7 @@ pub async fn observe_deployed(
     read_documents(objects, &documents, &mut observed).await?;
     let mut asked: BTreeSet<ResourceAddress> =
         state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned()).collect();
-    asked.extend(observed.known_packages.iter().flat_map(|(digest, spec)| crate::plan::resources_of(*digest, spec)));
+    asked.extend(observed.known_packages.iter().flat_map(|(digest, spec)| resources_of(*digest, spec)));
     observed.resources = resources.present(&asked).await?;
     Ok(observed)
 }
@@ -109,7 +110,7 @@ async fn read_documents(
             continue;
         }
         let Some(release) = read_release(objects, pipeline, revision).await? else { continue };
-        for digest in packages_named(&release) {
+        for digest in packages_of(&release) {
             if !observed.known_packages.contains_key(&digest) {
                 observed.known_packages.extend(read_package(objects, &digest).await?.map(|spec| (digest, spec)));
             }

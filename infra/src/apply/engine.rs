@@ -163,7 +163,7 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             }
             let Some((index, operation, outcome)) = window.next().await else { break };
             match outcome {
-                Ok(()) => self.record(index, operation, false).await?,
+                Ok(()) => self.record(index, operation).await?,
                 Err(source) => failed.push(FailedOperation { operation: operation.clone(), source }),
             }
         }
@@ -177,7 +177,7 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         Err(ApplyError::Operations(failed))
     }
 
-    async fn record(&mut self, index: usize, operation: &Operation, skipped: bool) -> Result<(), ApplyError> {
+    async fn record(&mut self, index: usize, operation: &Operation) -> Result<(), ApplyError> {
         self.done.insert(index);
         self.unsaved = true;
         let now = self.ports.clock.now();
@@ -195,7 +195,7 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             | Operation::DeleteResource { .. } => {}
         }
         self.report.operations += 1;
-        (self.terms.events)(ApplyEvent::OperationDone { index, operation: operation.clone(), skipped });
+        (self.terms.events)(ApplyEvent::OperationDone { index, operation: operation.clone(), skipped: false });
         if now.millis() - self.saved_at.millis() >= self.save_every_millis {
             self.save().await?;
         }

@@ -8,7 +8,6 @@ use liminal_schemas::cache_key::CacheKeyParts;
 use liminal_schemas::cache_key::KeyContext;
 use liminal_schemas::compare;
 use liminal_schemas::compare::KeyParts;
-use liminal_schemas::digest::Digest;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::FieldChange;
 use liminal_schemas::plan::RerunReason;
@@ -81,9 +80,4 @@ pub fn first_difference(before: &KeyFacts, after: &KeyFacts) -> Option<RerunReas
 /// All parts by which two keys differ, in the order of [`CacheKeyParts`].
 pub fn differences(before: &KeyFacts, after: &KeyFacts) -> Vec<FieldChange> {
     compare::differences(before.parts(), after.parts()).into_iter().map(field_in_key).collect()
-}
-
-/// The digests by which documents of packages are asked for: those that the steps of a release name.
-pub fn packages_named(release: &Release) -> BTreeSet<Digest> {
-    super::packages_of(release)
 }

@@ -23,8 +23,8 @@ use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
 pub use self::destroy::plan_destroy;
-pub use self::planner::documents_needed;
-pub use self::planner::pipelines_that_lose_releases;
+pub(crate) use self::planner::documents_needed;
+pub(crate) use self::planner::pipelines_that_lose_releases;
 pub use self::planner::plan;
 pub use self::rollback::plan_rollback;
 
@@ -83,7 +83,7 @@ pub struct Observed {
     pub releases: BTreeMap<PipelineName, BTreeSet<Digest>>,
     /// Revisions that unfinished runs are pinned to.
     pub pinned: BTreeSet<Digest>,
-    /// Documents of earlier releases, as far as [`documents_needed`] asks for them.
+    /// Documents of earlier releases, as far as the planner asks for them.
     pub known_releases: BTreeMap<Digest, Release>,
     /// The packages that these name.
     pub known_packages: BTreeMap<Digest, PackageSpec>,
@@ -157,7 +157,7 @@ pub(crate) fn resources_of(digest: Digest, spec: &PackageSpec) -> impl Iterator<
 }
 
 /// The packages that a release names.
-fn packages_of(release: &Release) -> BTreeSet<Digest> {
+pub(crate) fn packages_of(release: &Release) -> BTreeSet<Digest> {
     release.steps.values().filter_map(|step| step.package).collect()
 }
 

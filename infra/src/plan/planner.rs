@@ -43,7 +43,7 @@ pub fn plan(desired: &Desired, state: Option<&LoadedState>, observed: &Observed)
 
 /// The releases whose documents a plan needs to see: those that changes are shown against, and those that say which
 /// resources are still in use. None when there is nothing to do, so that the usual plan reads no documents at all.
-pub fn documents_needed(
+pub(crate) fn documents_needed(
     desired: &Desired,
     state: Option<&LoadedState>,
     observed: &Observed,
@@ -68,7 +68,7 @@ pub fn documents_needed(
 }
 
 /// The pipelines of which releases would be deleted if no run were pinned to any.
-pub fn pipelines_that_lose_releases(
+pub(crate) fn pipelines_that_lose_releases(
     desired: &Desired,
     state: Option<&LoadedState>,
     observed: &Observed,

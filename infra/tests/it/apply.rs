@@ -107,6 +107,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However many applies died on the way, what is deployed in the end depends on the last definition alone.
+    #[test]
+    fn any_history_of_deaths_ends_as_if_there_had_been_none(
+        steps in prop::collection::vec((0..3_usize, 0..3_u8, 0..3_u8, 0..30_usize), 1..6),
+    ) {
+        let mut project = shop();
+        project.keep = 0;
+        let world = World::new();
+        for (place, version, kind, effects) in steps {
+            let name = ["train", "score", "extra"][place];
+            match kind {
+                0 if project.pipelines.len() > 1 => { project.pipelines.remove(name); }
+                1 => project.requirements = Some(format!("numpy=={version}\n")),
+                _ => { project.edit(name, "fit", &format!("v{version}")); }
+            }
+            block_on(async {
+                let plan = world.plan(&project).await.expect("a plan");
+                world.objects.fail_after(effects);
+                let _ = world.apply(&project, &plan).await;
+                world.objects.heal();
+            });
+        }
+        block_on(world.deploy(&project));
+        let undisturbed = World::new();
+        block_on(undisturbed.deploy(&project));
+        prop_assert_eq!(essence(&world), essence(&undisturbed));
+        prop_assert!(!block_on(world.plan(&project)).expect("a plan").has_changes);
+    }
+}
+
 #[test]
 fn a_death_at_any_effect_leads_to_the_same_end() {
     let (mut before, mut after) = (shop(), shop());
