@@ -7,6 +7,7 @@ mod harness;
 
 mod commands;
 mod definition;
+mod docs;
 mod faults;
 mod kill;
 mod main_job;
