@@ -106,6 +106,20 @@ fn the_definitions_in_the_documentation_are_valid() {
 }
 
 #[test]
+fn the_files_that_extend_each_other_in_the_documentation_are_valid_together() {
+    let (blocks, _) = parts(&read(&root().join("docs/definition.md")));
+    let project = Project::empty();
+    let named =
+        |block: &Block| Some((block.text.strip_prefix("# ")?.split_once('\n')?.0.to_owned(), block.text.clone()));
+    let files: BTreeMap<String, String> = blocks.iter().filter_map(named).collect();
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["base.yml", "liminal.yml"]);
+    for (path, text) in &files {
+        project.write(path, text);
+    }
+    project.ok(&["validate"]);
+}
+
+#[test]
 fn the_definition_page_knows_every_key() {
     let page = read(&root().join("docs/definition.md"));
     let schema = Project::empty().json(&["schema"]);
