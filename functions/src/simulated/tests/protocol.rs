@@ -6,6 +6,8 @@ use liminal_schemas::keys;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
+use liminal_schemas::run::AttemptFailure;
+use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::ModelVersion;
@@ -14,6 +16,8 @@ use liminal_schemas::run::RunResult;
 use liminal_schemas::step::InputSource;
 
 use super::scheduler;
+use super::scheduler::Recovery;
+use crate::protocol::attempt::lost_worker;
 use crate::simulated::Faults;
 use crate::simulated::World;
 use crate::simulated::pipeline;
@@ -51,6 +55,7 @@ fn examine(world: &World, release: &Release, record: &RunRecord) -> Outcome {
             let before = place(&keys::commit(pipeline, run, parent)).expect("every parent has a commit");
             assert!(before < opened, "{step} started before {parent} was committed");
         }
+        check_attempts(world, record, step);
         for (input, digest) in &commit.inputs {
             let Some(InputSource::Output { step: maker, output }) = spec.inputs.get(input) else { continue };
             let made: Commit = document(world, &keys::commit(pipeline, run, maker));
@@ -80,17 +85,35 @@ fn examine(world: &World, release: &Release, record: &RunRecord) -> Outcome {
     Outcome { result, outputs, model_versions }
 }
 
-fn outcome(seed: u64, faults: Faults, processes: usize) -> (Outcome, u64) {
+/// Nobody is given up for lost who is alive and in time.
+fn check_attempts(world: &World, record: &RunRecord, step: &StepName) {
+    let (pipeline, run) = (&record.pipeline, &record.run);
+    let created = world.created();
+    for number in 1.. {
+        let next = keys::attempt(pipeline, run, step, number + 1);
+        if !created.contains(&next) {
+            return;
+        }
+        let next: AttemptRecord = document(world, &next);
+        let attempt: AttemptRecord = document(world, &keys::attempt(pipeline, run, step, number));
+        let failed: AttemptFailure = document(world, &keys::attempt_failure(pipeline, run, step, number));
+        let lost = failed.failure == lost_worker();
+        let in_time = next.started_at < attempt.lease_until && !world.is_dead(&attempt.worker);
+        assert!(!(lost && in_time), "attempt {number} at {step} was given up for lost too early");
+    }
+}
+
+fn outcome(seed: u64, faults: Faults, processes: usize, recovery: Recovery) -> (Outcome, u64) {
     let release = pipeline::draw(&World::calm(seed));
     let record = pipeline::run_record(&release, "20261124-000000-test");
     let world = World::new(seed, faults);
-    scheduler::carry_out(&world, &release, &record, processes, seed.is_multiple_of(2));
+    scheduler::carry_out(&world, &release, &record, processes, recovery);
     (examine(&world, &release, &record), world.operations())
 }
 
 #[test]
 fn faults_change_neither_digests_nor_the_end_of_a_run() {
-    for seed in 0..400 {
+    for seed in 0..400_u64 {
         let faults = Faults {
             refusals: 0.02,
             lost_responses: 0.02,
@@ -102,8 +125,9 @@ fn faults_change_neither_digests_nor_the_end_of_a_run() {
             crash_at: None,
         };
         let compared = std::panic::catch_unwind(|| {
-            let (expected, _) = outcome(seed, Faults::default(), 1);
-            let (found, _) = outcome(seed, faults, 1 + usize::try_from(seed % 3).expect("small"));
+            let recovery = if seed.is_multiple_of(2) { Recovery::BySweeping } else { Recovery::ByMessages };
+            let (expected, _) = outcome(seed, Faults::default(), 1, recovery);
+            let (found, _) = outcome(seed, faults, 1 + usize::try_from(seed / 2 % 3).expect("small"), recovery);
             assert_eq!(found, expected);
         });
         if let Err(panic) = compared {
@@ -115,13 +139,13 @@ fn faults_change_neither_digests_nor_the_end_of_a_run() {
 
 #[test]
 fn a_process_may_die_before_and_after_every_single_operation() {
-    for seed in [3, 8] {
-        let (expected, operations) = outcome(seed, Faults::default(), 1);
+    for (seed, recovery) in [(3, Recovery::ByMessages), (8, Recovery::ByMessages), (8, Recovery::BySweeping)] {
+        let (expected, operations) = outcome(seed, Faults::default(), 1, recovery);
         for crash_at in 0..operations * 2 {
             let faults = Faults { crash_at: Some(crash_at), ..Faults::default() };
-            let compared = std::panic::catch_unwind(|| assert_eq!(outcome(seed, faults, 1).0, expected));
+            let compared = std::panic::catch_unwind(|| assert_eq!(outcome(seed, faults, 1, recovery).0, expected));
             if let Err(panic) = compared {
-                eprintln!("the seed is {seed}, and the process dies at {crash_at}");
+                eprintln!("the seed is {seed}, and with recovery {recovery:?} the process dies at {crash_at}");
                 std::panic::resume_unwind(panic);
             }
         }

@@ -1,8 +1,9 @@
 //! Processes that start, work and die, one poll at a time.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::Context;
 use std::task::Waker;
 use std::time::Duration;
@@ -31,11 +32,25 @@ const VISIBILITY: Duration = Duration::from_secs(45);
 /// How long workers go on after the run has ended, for messages that come late.
 const AFTERLIFE: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// What brings a run forward again after a process has died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// The next process looks at every step, and knows who is dead: as when the sole driver of a run is replaced.
+    BySweeping,
+    /// Nothing but the messages that were not acknowledged, once leases have ended: as among many workers.
+    ByMessages,
+}
+
 /// Runs a pipeline with several processes, replacing those that die, until it has ended and no message is left to come.
-pub(super) fn carry_out(world: &World, release: &Release, record: &RunRecord, processes: usize, knows_the_dead: bool) {
+pub(super) fn carry_out(world: &World, release: &Release, record: &RunRecord, processes: usize, recovery: Recovery) {
     seed_release(world, release);
     let mut born = 0;
-    let mut tasks: Vec<Task> = (0..processes).map(|_| Task::new(world, record, knows_the_dead, &mut born)).collect();
+    let started = Rc::new(Cell::new(false));
+    let mut new_task = || {
+        born += 1;
+        Task::new(world, record, recovery, format!("process-{born}"), &started)
+    };
+    let mut tasks: Vec<Task> = (0..processes).map(|_| new_task()).collect();
     for _ in 0..MAX_POLLS {
         let before = world.activity();
         let mut changed = false;
@@ -49,7 +64,7 @@ pub(super) fn carry_out(world: &World, release: &Release, record: &RunRecord, pr
             tasks[index].ended = poll.is_ready();
             changed |= tasks[index].ended;
             if world.is_dead(&tasks[index].name) {
-                tasks[index] = Task::new(world, record, knows_the_dead, &mut born);
+                tasks[index] = new_task();
                 changed = true;
             }
         }
@@ -76,20 +91,23 @@ struct Task {
 }
 
 impl Task {
-    fn new(world: &World, record: &RunRecord, knows_the_dead: bool, born: &mut usize) -> Self {
-        *born += 1;
-        let name = format!("process-{born}");
-        let platform = SimulatedPlatform::new(world, &name, knows_the_dead);
-        let future = Box::pin(work(world.clone(), Arc::new(Runner::new(platform, Events::silent())), record.clone()));
+    fn new(world: &World, record: &RunRecord, recovery: Recovery, name: String, started: &Rc<Cell<bool>>) -> Self {
+        let platform = SimulatedPlatform::new(world, &name, recovery == Recovery::BySweeping);
+        let runner = Runner::new(platform, Events::silent());
+        let starts = recovery == Recovery::BySweeping || !started.get();
+        let future = Box::pin(work(world.clone(), runner, record.clone(), starts.then(|| Rc::clone(started))));
         Self { name, ended: false, future }
     }
 }
 
-/// Starts the run, unless it is started, then handles messages until long after the run has ended.
-async fn work(world: World, runner: Arc<Runner<SimulatedPlatform>>, record: RunRecord) {
+/// Starts the run, if that is this process's part, then handles messages until long after the run has ended.
+async fn work(world: World, runner: Runner<SimulatedPlatform>, record: RunRecord, starts: Option<Rc<Cell<bool>>>) {
     let clock = runner.platform().clock();
-    while runner.start(record.clone()).await.is_err() {
-        clock.sleep(Duration::from_secs(1)).await;
+    if let Some(started) = starts {
+        while runner.start(record.clone()).await.is_err() {
+            clock.sleep(Duration::from_secs(1)).await;
+        }
+        started.set(true);
     }
     let queue = runner.platform().queue();
     let (_stop, stopped) = watch::channel(Stop::No);
