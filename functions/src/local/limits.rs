@@ -30,6 +30,7 @@ impl Limits {
     }
 
     /// Keeps a single file from growing over the disk limit, which is noticed at once and not only at the next look.
+    /// A child that the process started before this is called is not bound, and is caught by looking.
     pub(crate) fn bound_files(&self, process: Pid) {
         if let Some(mib) = self.disk_mib {
             let bytes = mib.saturating_mul(MIB);

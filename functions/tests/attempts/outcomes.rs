@@ -172,7 +172,7 @@ async fn a_step_over_its_disk_limit_is_killed() {
     let failure = place.fail(&Step::sh(many_files).resources(None, Some(5))).await;
     assert!(failure.message.ends_with("MiB of disk, and its limit is 5 MiB"), "{}", failure.message);
     let one_file = place.fail(&Step::sh("head -c 50000000 /dev/zero > file").resources(None, Some(5))).await;
-    assert_eq!(one_file.message, "the step used 5 MiB of disk, and its limit is 5 MiB");
+    assert!(one_file.message.ends_with("MiB of disk, and its limit is 5 MiB"), "{}", one_file.message);
     let quick = place
         .fail(&Step::sh("for i in 1 2 3; do head -c 3000000 /dev/zero > f$i; done").resources(None, Some(5)))
         .await;
