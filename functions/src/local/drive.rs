@@ -24,6 +24,7 @@ use super::platform::LocalEnvironment;
 use super::platform::LocalPlatform;
 use super::platform::queue_of;
 use super::queue::WatchedQueue;
+use super::slots::Slots;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
 use crate::executor::Executor;
@@ -179,41 +180,6 @@ struct StartsNothing;
 impl Executor for StartsNothing {
     async fn execute(&self, _: AttemptJob) -> AttemptOutcome {
         AttemptOutcome::Stopped
-    }
-}
-
-/// How a request to cancel a run came out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cancelled {
-    /// The run has ended, now or before.
-    Ended(RunResult),
-    /// Its driver was asked, and ends the run within moments.
-    Asked(Option<DriverInfo>),
-}
-
-/// Cancels a run: asks its driver, or ends the run here when nobody drives it.
-///
-/// # Errors
-/// When there is no such run, or a port fails.
-pub async fn cancel<S, Q>(
-    environment: &LocalEnvironment<S, Q>,
-    pipeline: &PipelineName,
-    run: &RunId,
-    by: Option<String>,
-) -> Result<Cancelled, DriveError>
-where
-    S: ObjectStore,
-    Q: WatchedQueue,
-{
-    let runner = Runner::new(LocalPlatform::new(environment.clone(), Arc::new(StartsNothing)), Events::silent());
-    if let Some(result) = runner.result(pipeline, run).await? {
-        return Ok(Cancelled::Ended(result));
-    }
-    runner.request_cancel(pipeline, run, by).await?;
-    match cancel_idle(environment, pipeline, run).await {
-        Ok(result) => Ok(Cancelled::Ended(result)),
-        Err(DriveError::Lock(LockError::Held { driver, .. })) => Ok(Cancelled::Asked(driver)),
-        Err(error) => Err(error),
     }
 }
 
@@ -402,33 +368,5 @@ async fn until(due: Option<liminal_schemas::time::UtcTime>) {
             tokio::time::sleep_until(Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or(0))).await;
         }
         None => std::future::pending().await,
-    }
-}
-
-/// The slots that steps run in.
-struct Slots {
-    all: u32,
-    free: u32,
-}
-
-impl Slots {
-    fn new(jobs: u32) -> Self {
-        let all = jobs.max(1);
-        Self { all, free: all }
-    }
-
-    fn are_taken(&self) -> bool {
-        self.free == 0
-    }
-
-    /// Takes so many slots, or all there are if that is less; none if they are not free.
-    fn take(&mut self, wanted: u32) -> Option<u32> {
-        let wanted = wanted.clamp(1, self.all);
-        self.free = self.free.checked_sub(wanted)?;
-        Some(wanted)
-    }
-
-    fn free(&mut self, taken: u32) {
-        self.free = self.all.min(self.free + taken);
     }
 }

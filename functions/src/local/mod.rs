@@ -11,6 +11,7 @@ pub mod lock;
 mod platform;
 pub mod queue;
 pub mod sandbox;
+mod slots;
 pub mod store;
 #[cfg(test)]
 mod tests;

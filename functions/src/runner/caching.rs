@@ -97,6 +97,16 @@ impl<P: Platform> Runner<P> {
         Ok(())
     }
 
+    /// Leaves the result of a step that is settled, in case whoever settled it died before that.
+    pub(super) async fn leave_again(&self, context: &RunContext, commit: &Commit) -> Result<(), RunnerError> {
+        if let Some((key, entry)) = cache_entry(context, commit) {
+            let object = keys::cache(&key);
+            let bytes = documents::encode(&object, &entry)?;
+            self.platform.store().put_if_absent(&object, &bytes).await?;
+        }
+        Ok(())
+    }
+
     /// Leaves a result for later runs. A step that ran found no entry it could use, or was told to use none: its result
     /// takes the place of the one that is there.
     async fn leave(&self, key: &Digest, entry: &CacheEntry) -> Result<(), RunnerError> {

@@ -149,7 +149,8 @@ impl<P: Platform> Runner<P> {
             self.warn(None, format!("a message for step {step}, which the release does not have, was dropped"));
             return Ok(Handled::Done);
         };
-        if self.commit_of(&context, &step).await?.is_some() {
+        if let Some(commit) = self.commit_of(&context, &step).await? {
+            self.leave_again(&context, &commit).await?;
             self.settle_onwards(&context, vec![step]).await?;
             return Ok(Handled::Done);
         }

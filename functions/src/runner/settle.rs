@@ -9,7 +9,6 @@ use liminal_schemas::message::StepMessage;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
-use liminal_schemas::run::CancelRequest;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::RUN_SCHEMA;
@@ -58,8 +57,10 @@ impl<P: Platform> Runner<P> {
         let there: BTreeSet<String> =
             self.platform.store().list(&format!("{prefix}steps/")).await?.into_iter().collect();
         for step in context.release.steps.keys() {
-            if there.contains(&keys::commit(context.pipeline(), context.run(), step)) {
-                self.commit_of(context, step).await?;
+            if there.contains(&keys::commit(context.pipeline(), context.run(), step))
+                && let Some(commit) = self.commit_of(context, step).await?
+            {
+                self.leave_again(context, &commit).await?;
             }
         }
         let advance = context.advance();
@@ -241,23 +242,6 @@ impl<P: Platform> Runner<P> {
                 self.result(context.pipeline(), context.run()).await?;
             }
         }
-        Ok(())
-    }
-
-    /// Asks for a run to be cancelled. Asking again changes nothing.
-    ///
-    /// # Errors
-    /// When there is no such run, or the store fails.
-    pub async fn request_cancel(
-        &self,
-        pipeline: &PipelineName,
-        run: &RunId,
-        by: Option<String>,
-    ) -> Result<(), RunnerError> {
-        self.context(pipeline, run).await?;
-        let request = CancelRequest { schema: RUN_SCHEMA, by, requested_at: self.platform.clock().now() };
-        let key = keys::cancel(pipeline, run);
-        self.platform.store().put_if_absent(&key, &documents::encode(&key, &request)?).await?;
         Ok(())
     }
 

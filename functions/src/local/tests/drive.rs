@@ -11,6 +11,7 @@ use liminal_schemas::keys;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::AttemptRecord;
+use liminal_schemas::run::CancelRequest;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::ModelAlias;
@@ -36,12 +37,11 @@ use crate::executor::Executor;
 use crate::executor::Stop;
 use crate::local::LocalEnvironment;
 use crate::local::clock::SystemClock;
-use crate::local::drive::Cancelled;
 use crate::local::drive::Drive;
 use crate::local::drive::DriveError;
 use crate::local::drive::DriveOptions;
 use crate::local::drive::Driven;
-use crate::local::drive::cancel;
+use crate::local::drive::cancel_idle;
 use crate::local::drive::drive;
 use crate::local::drive::is_driven;
 use crate::local::lock::DriverLock;
@@ -403,19 +403,21 @@ async fn a_run_is_cancelled_through_its_driver_or_without_one() {
         while place.executor.started().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        cancel(&place.environment, &record.pipeline, &record.run, None).await.expect("cancelled")
+        let request = CancelRequest { schema: RUN_SCHEMA, by: None, requested_at: SystemClock.now() };
+        let bytes = serde_json::to_vec(&request).expect("serialises");
+        place.overwrite(&keys::cancel(&record.pipeline, &record.run), &bytes);
+        cancel_idle(&place.environment, &record.pipeline, &record.run).await
     };
     let start = Drive::Start(Box::new(record.clone()));
     let (driven, asked) = tokio::join!(place.drive(start), asks);
-    assert!(matches!(asked, Cancelled::Asked(Some(_))));
+    assert!(matches!(asked, Err(DriveError::Lock(_))), "whoever drives the run is left to end it");
     let Driven::Finished(result) = driven.expect("driven") else { panic!("nobody interrupts") };
     insta::assert_snapshot!(statuses(&result), @"cancelled: endless failed, next skipped, notify skipped");
 
     let idle = place.record();
     let bytes = serde_json::to_vec(&idle).expect("serialises");
     place.environment.store.put_if_absent(&keys::run(&idle.pipeline, &idle.run), &bytes).await.expect("written");
-    let ended = cancel(&place.environment, &idle.pipeline, &idle.run, None).await.expect("cancelled");
-    let Cancelled::Ended(result) = ended else { panic!("nobody drives it") };
+    let result = cancel_idle(&place.environment, &idle.pipeline, &idle.run).await.expect("cancelled");
     insta::assert_snapshot!(statuses(&result), @"cancelled: endless skipped, next skipped, notify skipped");
     assert_eq!(place.resume(&idle).await.expect("driven"), Driven::Finished(result));
 }
