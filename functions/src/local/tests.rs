@@ -3,5 +3,6 @@
 #[cfg(feature = "failpoints")]
 mod crash;
 mod drive;
+mod place;
 mod queue;
 mod store;

@@ -17,8 +17,7 @@ pub struct Faults {
     pub duplicates: f64,
     /// How many faults there are in all, whatever their kind. What is left of the world's life is without any.
     pub at_most: u32,
-    /// The process dies before the operation of this number, counted from 0, or after it when it is odd: operation
-    /// `n / 2` of the world.
+    /// The moment at which a process dies, counted from 0: there is one before and one after each operation.
     pub crash_at: Option<u64>,
 }
 

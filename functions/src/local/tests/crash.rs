@@ -8,8 +8,8 @@ use liminal_schemas::keys;
 use liminal_schemas::run::Commit;
 use tokio::sync::watch;
 
-use super::drive::Executes;
-use super::drive::training;
+use super::place::Executes;
+use super::place::training;
 use crate::executor::Stop;
 use crate::local::LocalEnvironment;
 use crate::local::clock::SystemClock;

@@ -1,225 +1,50 @@
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
-use liminal_schemas::release::Release;
-use liminal_schemas::run::Artifact;
 use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::CancelRequest;
-use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::ModelAlias;
 use liminal_schemas::run::ModelVersion;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
-use liminal_schemas::run::RunResult;
 use liminal_schemas::run::RunStatus;
 use liminal_schemas::run::SkipReason;
-use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
-use crate::executor::AttemptJob;
-use crate::executor::AttemptOutcome;
-use crate::executor::Executor;
 use crate::executor::Stop;
-use crate::local::LocalEnvironment;
 use crate::local::clock::SystemClock;
 use crate::local::drive::Drive;
 use crate::local::drive::DriveError;
-use crate::local::drive::DriveOptions;
 use crate::local::drive::Driven;
 use crate::local::drive::cancel_idle;
 use crate::local::drive::drive;
 use crate::local::drive::is_driven;
 use crate::local::lock::DriverLock;
-use crate::local::queue::SqliteQueue;
-use crate::local::store::DirectoryStore;
 use crate::ports::Clock;
 use crate::ports::ObjectStore;
-use crate::protocol::attempt::failure;
 use crate::runner::Events;
 use crate::runner::RunEvent;
 use crate::runner::RunnerError;
-use crate::simulated::pipeline::field;
 use crate::simulated::pipeline::gate;
-use crate::simulated::pipeline::output;
-use crate::simulated::pipeline::register;
 use crate::simulated::pipeline::release;
-use crate::simulated::pipeline::run_record;
 use crate::simulated::pipeline::step;
 use crate::simulated::pipeline::step_name;
 use crate::simulated::pipeline::with_inputs;
 
-/// Leaves outputs that depend on the step and its inputs, without starting anything.
-pub(super) struct Executes {
-    store: Arc<DirectoryStore>,
-    log: Mutex<Vec<String>>,
-    running: AtomicU32,
-    most: AtomicU32,
-}
-
-impl Executes {
-    pub(super) fn new(store: Arc<DirectoryStore>) -> Self {
-        Self { store, log: Mutex::default(), running: AtomicU32::new(0), most: AtomicU32::new(0) }
-    }
-
-    fn started(&self) -> Vec<String> {
-        self.log.lock().expect("whole").clone()
-    }
-}
-
-impl Executor for Executes {
-    async fn execute(&self, mut job: AttemptJob) -> AttemptOutcome {
-        self.log.lock().expect("whole").push(format!("{}#{}", job.step, job.attempt));
-        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(running, Ordering::SeqCst);
-        let name = job.step.as_str();
-        let mut stopped = false;
-        if name.starts_with("slow") {
-            let pause = tokio::time::sleep(Duration::from_millis(40));
-            tokio::select! {
-                () = pause => {}
-                _ = job.stop.changed() => stopped = true,
-            }
-        }
-        if name.starts_with("endless") {
-            stopped = job.stop.changed().await.is_ok();
-        }
-        self.running.fetch_sub(1, Ordering::SeqCst);
-        if stopped {
-            return AttemptOutcome::Stopped;
-        }
-        if name.starts_with("broken") || (name.starts_with("flaky") && job.attempt < 3) {
-            return AttemptOutcome::Failed(failure(FailureClass::User, "it exited with status 1"));
-        }
-        let mut outputs = BTreeMap::new();
-        for output in job.spec.outputs.keys() {
-            let inputs: Vec<&Digest> = job.inputs.values().map(|artifact| &artifact.digest).collect();
-            let content = Digest::of_document(&(&job.step, output, inputs)).hex();
-            let digest = Digest::of_bytes(content.as_bytes());
-            self.store.put_if_absent(&keys::artifact(&digest), content.as_bytes()).await.expect("written");
-            outputs.insert(output.clone(), Artifact { digest, kind: ArtifactKind::File, bytes: 64 });
-        }
-        AttemptOutcome::Succeeded { outputs, metrics: BTreeMap::from([("auc".to_owned(), 0.9)]) }
-    }
-}
-
-/// A project's local environment, and what is run in it.
-struct Place {
-    _folder: TempDir,
-    environment: LocalEnvironment,
-    executor: Arc<Executes>,
-    release: Release,
-    stop: watch::Sender<Stop>,
-    runs: AtomicU32,
-}
-
-impl Place {
-    async fn new(release: Release) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Arc::new(DirectoryStore::open(folder.path().join("objects")).expect("a store"));
-        let queue = SqliteQueue::open(folder.path().join("queue.sqlite"), SystemClock).expect("a queue").queue;
-        let environment =
-            LocalEnvironment { store: Arc::clone(&store), queue: Arc::new(queue), locks: folder.path().join("locks") };
-        let executor = Arc::new(Executes::new(store));
-        let place = Self {
-            _folder: folder,
-            environment,
-            executor,
-            release,
-            stop: watch::channel(Stop::No).0,
-            runs: AtomicU32::new(0),
-        };
-        place.publish().await;
-        place
-    }
-
-    async fn publish(&self) {
-        let key = keys::release(&self.release.pipeline, &self.release.revision());
-        let bytes = serde_json::to_vec(&self.release).expect("serialises");
-        self.environment.store.put_if_absent(&key, &bytes).await.expect("written");
-    }
-
-    fn record(&self) -> RunRecord {
-        let number = self.runs.fetch_add(1, Ordering::SeqCst);
-        run_record(&self.release, &format!("20261124-00000{number}-test"))
-    }
-
-    fn options(&self, events: Events) -> DriveOptions {
-        DriveOptions { jobs: 2, stop: self.stop.subscribe(), events }
-    }
-
-    async fn drive(&self, what: Drive) -> Result<Driven, DriveError> {
-        let driving = drive(&self.environment, Arc::clone(&self.executor), what, self.options(Events::silent()));
-        tokio::time::timeout(Duration::from_secs(20), driving).await.expect("no run hangs")
-    }
-
-    async fn run(&self, record: &RunRecord) -> RunResult {
-        match self.drive(Drive::Start(Box::new(record.clone()))).await.expect("driven") {
-            Driven::Finished(result) => result,
-            Driven::Interrupted => panic!("nobody interrupts"),
-        }
-    }
-
-    async fn resume(&self, record: &RunRecord) -> Result<Driven, DriveError> {
-        self.drive(Drive::Resume { pipeline: record.pipeline.clone(), run: record.run.clone() }).await
-    }
-
-    async fn commit(&self, record: &RunRecord, step: &str) -> Commit {
-        self.read(&keys::commit(&record.pipeline, &record.run, &step_name(step))).await
-    }
-
-    async fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> T {
-        let object = self.environment.store.get(key).await.expect("read").expect("there");
-        serde_json::from_slice(&object.bytes).expect("a document")
-    }
-
-    fn overwrite(&self, key: &str, bytes: &[u8]) {
-        let path = self.environment.store.path_of(key).expect("a key");
-        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        fs::write(path, bytes).expect("written");
-    }
-}
-
-fn statuses(result: &RunResult) -> String {
-    let steps: Vec<String> = result.steps.iter().map(|(step, status)| format!("{step} {status}")).collect();
-    format!("{}: {}", result.status, steps.join(", "))
-}
-
-fn reading(mut step: StepSpec, after: &[&str]) -> StepSpec {
-    step.after = after.iter().map(|name| step_name(name)).collect();
-    step
-}
-
-pub(super) fn training() -> Release {
-    release([
-        ("fetch", step("fetch")),
-        ("slow-a", with_inputs(step("a"), &["fetch"])),
-        ("slow-b", with_inputs(step("b"), &["fetch"])),
-        ("evaluate", {
-            let mut evaluate = step("evaluate");
-            for (name, maker) in [("a", "slow-a"), ("b", "slow-b")] {
-                evaluate.inputs.insert(field(name), output(maker));
-            }
-            evaluate
-        }),
-        ("validate", gate("metrics.evaluate.auc > 0.8", &["evaluate"])),
-        ("register", reading(register("model", "evaluate"), &["validate"])),
-    ])
-}
+use super::place::Place;
+use super::place::reading;
+use super::place::statuses;
+use super::place::training;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_goes_from_fetch_to_a_registered_model_and_the_next_is_cached() {
