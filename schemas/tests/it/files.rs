@@ -11,7 +11,7 @@ use crate::rendering::findings_in;
 fn a_project_without_a_definition_is_told_what_is_missing() {
     assert_snapshot!(findings_in(&MemoryFiles::new()), @r#"
     L0001 liminal.yml does not exist
-      hint: paths are relative to the project folder
+      hint: a project is a folder with this file in it; `liminal init` makes one
     "#);
 }
 
@@ -122,8 +122,7 @@ pipelines:
     b.yml:1:29 L0201 a step has no key `rum`
       here: did you mean `run`?
       hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
-    liminal.yml:4:8 L0203 the owner is a text, not a list
-      here: a text is needed here
+    liminal.yml:4:8 L0203 a text is needed for the owner, not a list
     "#);
 }
 
@@ -155,8 +154,7 @@ environments:
     pipelines: {p: {steps: {s: {timeout: soon}}}}
 pipelines: {p: {steps: {s: {run: [echo]}}}}
 "#), @r#"
-    liminal.yml:5:17 L0203 the number of retired releases kept is a whole number, not a text
-      here: a whole number is needed here
+    liminal.yml:5:17 L0203 a whole number is needed for the number of retired releases kept, not a text
     liminal.yml:7:15 L0205 the aws platform is not part of this version
       hint: use `platform: local`
     liminal.yml:8:5 L0201 an environment has no key `regionn`

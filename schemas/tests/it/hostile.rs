@@ -29,7 +29,9 @@ fn nesting_is_refused_in_every_shape() {
         writeln!(text, "{}a:", " ".repeat(depth)).expect("a string takes all");
         text
     });
-    for yaml in [flow("["), flow("{"), flow("[{a: "), "- ".repeat(100_000), "? ".repeat(100_000), blocks, "[".repeat(100_000)] {
+    for yaml in
+        [flow("["), flow("{"), flow("[{a: "), "- ".repeat(100_000), "? ".repeat(100_000), blocks, "[".repeat(100_000)]
+    {
         let finding = first(&yaml);
         assert_eq!(finding.code, Code::YamlTooDeep, "{}", finding.message);
         assert!(finding.span.is_some() && !finding.hints.is_empty());
@@ -38,7 +40,13 @@ fn nesting_is_refused_in_every_shape() {
 
 #[test]
 fn nesting_up_to_the_limit_is_read() {
-    let nested = |depth: usize| format!("project: p\nparams: {{a: {}{}}}\npipelines: {{p: {{steps: {{s: {{run: [x]}}}}}}}}", "[".repeat(depth), "]".repeat(depth));
+    let nested = |depth: usize| {
+        format!(
+            "project: p\nparams: {{a: {}{}}}\npipelines: {{p: {{steps: {{s: {{run: [x]}}}}}}}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        )
+    };
     assert_eq!(findings(nested(62)), "");
     assert!(findings(nested(63)).contains("L0102"));
 }
@@ -69,7 +77,10 @@ fn what_is_no_text_is_refused_with_its_offset() {
 #[test]
 fn refused_files_are_named_where_they_are_asked_for() {
     let files = MemoryFiles::new()
-        .with("liminal.yml", "project: p\nextends: link.yml\ninclude: [more/*.yml]\npipelines: {p: {steps: {s: {run: [x]}}}}\n")
+        .with(
+            "liminal.yml",
+            "project: p\nextends: link.yml\ninclude: [more/*.yml]\npipelines: {p: {steps: {s: {run: [x]}}}}\n",
+        )
         .refusing("link.yml", RefusedFile::Symlink)
         .refusing("more/module", RefusedFile::Submodule);
     insta::assert_snapshot!(findings_in(&files), @r#"
@@ -86,7 +97,7 @@ fn a_chain_of_parents_has_an_end() {
         files = files.with(&format!("p{parent}.yml"), format!("extends: p{}.yml\n", parent + 1));
     }
     insta::assert_snapshot!(findings_in(&files), @r#"
-    p7.yml:1:1 L0202 the project has no pipelines
+    liminal.yml:1:1 L0202 the project has no pipelines
       hint: give it one under `pipelines:`, or name files that have some under `include:`
     p7.yml:1:10 L0006 the chain of `extends` is longer than 8
     "#);
@@ -152,15 +163,14 @@ fn an_apache_liminal_definition_is_led_to_ours() {
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
     liminal.yml:1:1 L0202 a project needs the key `project`
       here: `project` is missing
-      hint: this looks like an Apache Liminal definition: see docs/migrating.md
+      hint: this looks like an Apache Liminal definition: here `name` is `project`, `pipelines` is a map from name to pipeline, `tasks` are `steps`, `cmd` is `run`, `env_vars` is `env`
     liminal.yml:3:1 L0201 a project has no key `variables`
       hint: use `params:`
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
     liminal.yml:4:1 L0201 a project has no key `images`
       hint: steps run without images in this version: name what they need under `python:` and `code:`
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
-    liminal.yml:6:3 L0203 the pipelines is a map, not a list
-      here: a map is needed here
+    liminal.yml:6:3 L0203 a map is needed for the pipelines, not a list
       hint: this looks like an Apache Liminal definition: lists of named things are maps here, as in `train: {...}`
     "#);
     let half_way = "project: new\npipelines:\n  old:\n    schedule: 0 * 1 * *\n    tasks: {t: {type: python, image: x, executors: 2, cmd: python x.py, env_vars: {A: b}}}\n    steps: {t: {task: t, type: python, image: x, executors: 2, cmd: python x.py, env_vars: {A: b}}}\n";

@@ -11,4 +11,3 @@ mod resolving;
 mod schema;
 mod shapes;
 mod yaml_errors;
-mod speed_tmp;

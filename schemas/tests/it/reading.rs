@@ -18,7 +18,7 @@ fn definition(files: &MemoryFiles, environment: Option<&str>) -> Definition {
 }
 
 /// Every key that there is.
-const EVERYTHING: &str = r#"
+pub(crate) const EVERYTHING: &str = r#"
 project: everything
 owner: ml-team
 description: Every key once.

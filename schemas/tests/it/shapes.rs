@@ -52,24 +52,17 @@ python: {version: 3.10}
 include: a.yml
 pipelines: {p: {steps: {s: {run: [echo]}}}}
 "#), @r#"
-    liminal.yml:3:8 L0203 the owner is a text, not a whole number
-      here: a text is needed here
+    liminal.yml:3:8 L0203 a text is needed for the owner, not a whole number
       hint: put it into quotes
-    liminal.yml:4:7 L0203 the number of retired releases kept is a whole number, not a text
-      here: a whole number is needed here
-    liminal.yml:5:9 L0203 the parameters is a map, not a list
-      here: a map is needed here
+    liminal.yml:4:7 L0203 a whole number is needed for the number of retired releases kept, not a text
+    liminal.yml:5:9 L0203 a map is needed for the parameters, not a list
       hint: write `name: value` without the dash
-    liminal.yml:6:10 L0203 an environment variable is a text, not a list
-      here: a text is needed here
-    liminal.yml:6:18 L0203 an environment variable is a text, not a number
-      here: a text is needed here
+    liminal.yml:6:10 L0203 a text is needed for an environment variable, not a list
+    liminal.yml:6:18 L0203 a text is needed for an environment variable, not a number
       hint: put it into quotes
-    liminal.yml:7:19 L0203 the python version is a text, not a number
-      here: a text is needed here
+    liminal.yml:7:19 L0203 a text is needed for the python version, not a number
       hint: put it into quotes: without them 3.10 is the number 3.1
-    liminal.yml:8:10 L0203 `include` is a list, not a text
-      here: a list is needed here
+    liminal.yml:8:10 L0203 a list is needed for `include`, not a text
       hint: put it into brackets: [...]
     "#);
 }
@@ -164,7 +157,6 @@ pipelines:
     liminal.yml:17:26 L0205 the greatest age is shorter than a second
       hint: a second is the least
     liminal.yml:18:17 L0205 `steps/train.py` names no python function
-      here: did you mean `steps:train`?
       hint: write `module:function`, as in `steps.train:train` for train() in steps/train.py
     liminal.yml:19:11 L0205 the gate checks nothing
     liminal.yml:20:11 L0205 `run` names no program
@@ -263,6 +255,8 @@ pipelines: {p: {steps: {s: {run: [echo]}}}}
       hint: write a default, or the type of what every run must set: `g: {type: int}`
     liminal.yml:11:28 L0304 the default of parameter `h` is not allowed: `true` is no bool
       hint: leave the quotes out
+    liminal.yml:12:6 L0304 warning: the parameter `i` is a map with these keys, since it has no `type`
+      hint: add `type:` to declare a parameter with bounds
     "#);
 }
 
@@ -326,9 +320,9 @@ project: p
 "\e[31mred": x
 pipelines: {"\u0007": {steps: {s: {run: [echo]}}}}
 "#), @r#"
-    liminal.yml:3:1 L0201 a project has no key `[31mred`
+    liminal.yml:3:1 L0201 a project has no key `\u{1b}[31mred`
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
-    liminal.yml:4:13 L0204 `` is no pipeline name: it must start with a lower-case letter
+    liminal.yml:4:13 L0204 `\u{7}` is no pipeline name: it must start with a lower-case letter
     "#);
 }
 

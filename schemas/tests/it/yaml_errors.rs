@@ -35,10 +35,10 @@ project: p
 env:
   A: {{ params.x }} y
 "#), @r#"
-    liminal.yml:4:7 L0203 a map is no key
-      hint: only text can be a key; a text that begins with `{` or `[` needs quotes
+    liminal.yml:4:7 L0101 a text that begins with `{{` needs quotes
+      hint: write "{{ params.name }}", with the quotes
     liminal.yml:4:21 L0101 this is no YAML: while parsing a block mapping, did not find expected key
-      hint: a text that begins with `{{` needs quotes: "{{ params.name }}"
+      hint: write "{{ params.name }}", with the quotes
     "#);
 }
 
@@ -55,10 +55,10 @@ c: [*b, *b]
       here: `project` is missing
     liminal.yml:2:4 L0103 anchors (`&name`) are not used in definitions
       hint: put what steps share under `defaults:` or `params:`
-    liminal.yml:2:4 L0103 anchors (`&name`) are not used in definitions
-      hint: put what steps share under `defaults:` or `params:`
     liminal.yml:3:1 L0201 a project has no key `b`
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+    liminal.yml:3:4 L0103 anchors (`&name`) are not used in definitions
+      hint: put what steps share under `defaults:` or `params:`
     liminal.yml:3:8 L0103 aliases (`*name`) are not used in definitions
       hint: write the value out, or put what steps share under `defaults:` or `params:`
     liminal.yml:3:12 L0103 aliases (`*name`) are not used in definitions
@@ -86,7 +86,7 @@ pipelines: {p: {steps: {s: {run: [echo]}}}}
       hint: write the keys out, put them under `defaults:`, or use `extends:`
     liminal.yml:5:6 L0103 tags (`!name`) are not used in definitions
       hint: leave the tag out; put a text that looks like a number into quotes
-    liminal.yml:5:6 L0103 tags (`!name`) are not used in definitions
+    liminal.yml:6:6 L0103 tags (`!name`) are not used in definitions
       hint: leave the tag out; put a text that looks like a number into quotes
     "#);
 }
@@ -140,9 +140,9 @@ pipelines: {p: {steps: {s: {run: [echo]}}}}
     liminal.yml:5:3 L0203 the key true is no text
       hint: put the key into quotes
     liminal.yml:6:3 L0203 a list is no key
-      hint: only text can be a key; a text that begins with `{` or `[` needs quotes
+      hint: only text can be a key
     liminal.yml:7:5 L0203 a map is no key
-      hint: only text can be a key; a text that begins with `{` or `[` needs quotes
+      hint: only text can be a key
     "#);
 }
 
@@ -172,8 +172,7 @@ fn an_empty_file_is_told_what_is_expected() {
 fn a_definition_is_a_map() {
     assert_snapshot!(findings(r#"- project
 "#), @r#"
-    liminal.yml:1:1 L0203 a definition is a map, not a list
-      here: a map is needed here
+    liminal.yml:1:1 L0203 a map is needed for a definition, not a list
     "#);
 }
 

@@ -16,8 +16,7 @@ pub(crate) const ACTION_KEYS: &[&str] = &["run", "call", "gate", "register"];
 pub(crate) const PARAM_KEYS: &[&str] = &["type", "default", "min", "max", "choices", "description"];
 
 /// Keys of a step that mean nothing to a gate or a registration.
-pub(crate) const PROCESS_KEYS: &[&str] =
-    &["code", "outputs", "metrics", "plots", "resources", "env", "python"];
+pub(crate) const PROCESS_KEYS: &[&str] = &["code", "outputs", "metrics", "plots", "resources", "env", "python"];
 
 pub(crate) const PROJECT: Shape = Shape {
     what: "a project",

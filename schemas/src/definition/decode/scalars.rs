@@ -160,8 +160,7 @@ impl Context {
             return;
         }
         let message = format!("{wanted} is needed for {what}, not {}", node.kind.what());
-        let mut finding =
-            Finding::error(Code::WrongType, &node.span, message).label(format!("{wanted} is needed here"));
+        let mut finding = Finding::error(Code::WrongType, &node.span, message);
         if let Some(hint) = hint {
             finding = finding.hint(hint);
         }

@@ -53,9 +53,7 @@ impl Context {
                 .map(|(_, node)| self.named(node, "the inputs", field_name, |cx, _, node| cx.text(node, "an input")))
                 .unwrap_or_default(),
             outputs: fields.take("outputs").map(|(_, node)| self.outputs(node, "the outputs")).unwrap_or_default(),
-            metrics: fields
-                .take("metrics")
-                .and_then(|(_, node)| self.path(node, "the metrics file", OUTPUT_FOLDER)),
+            metrics: fields.take("metrics").and_then(|(_, node)| self.path(node, "the metrics file", OUTPUT_FOLDER)),
             plots: fields.take("plots").map(|(_, node)| self.outputs(node, "the plots")).unwrap_or_default(),
             after: fields
                 .take("after")

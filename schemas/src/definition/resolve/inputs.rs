@@ -228,6 +228,10 @@ pub(super) fn no_step(scope: &Scope<'_>, name: &str, span: &Span) -> Finding {
 
 /// The finding for a text that refers to nothing, with what it may have been meant to be.
 fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
+    if let Some(bare) = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}")) {
+        let message = "an input is a reference, not a template";
+        return Finding::error(Code::UnknownReference, span, message).label(format!("write `{}`", bare.trim()));
+    }
     if let Some(peer) = scope.steps.get(text) {
         let message = format!("`{text}` is a step, and an input is one of its outputs");
         let finding = Finding::error(Code::UnknownReference, span, message);

@@ -124,7 +124,7 @@ impl<'a> Resolver<'a> {
     fn pipeline(&mut self, name: &PipelineName, pipeline: &'a PipelineDefinition) -> Release {
         let params = params::effective(self.definition, pipeline);
         let types = params.iter().map(|(name, spec)| ((*name).clone(), spec.value_type)).collect();
-        let steps = Self::peers(pipeline);
+        let steps = self.peers(pipeline);
         let scope = Scope { definition: pipeline, params, types, steps };
         self.check_shared_env(&scope);
         let mut edges = Edges::new();
@@ -146,13 +146,21 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// All steps of a pipeline. A name that stands under `finally:` as well was reported when the definition was read.
-    fn peers(pipeline: &'a PipelineDefinition) -> BTreeMap<&'a str, Peer<'a>> {
+    /// All steps of a pipeline. A name may stand either under `steps:` or under `finally:`.
+    fn peers(&mut self, pipeline: &'a PipelineDefinition) -> BTreeMap<&'a str, Peer<'a>> {
         let mut peers = BTreeMap::new();
         for (steps, finally) in [(&pipeline.finally, true), (&pipeline.steps, false)] {
             for (name, Entry { key, value }) in steps {
                 let outputs = outputs::written(value);
-                peers.insert(name.as_str(), Peer { name, definition: value, key, finally, outputs });
+                let peer = Peer { name, definition: value, key, finally, outputs };
+                if let Some(other) = peers.insert(name.as_str(), peer) {
+                    let message = format!("step {name} stands under `steps:` and under `finally:`");
+                    self.findings.push(
+                        Finding::error(Code::DuplicateKey, &other.key, message)
+                            .related(key, "the other is here")
+                            .hint("give one of them another name"),
+                    );
+                }
             }
         }
         peers

@@ -28,7 +28,7 @@ impl<'a> Resolver<'a> {
         self.check_templates(scope, peer);
         let python = self.python(scope, definition);
         let package = self.package(definition, python, &inputs.paths);
-        let action = action(&definition.action, &self.files);
+        let action = action(&definition.action, peer.name.as_str(), &self.files);
         let settings = self.settings(scope, definition);
         // What starts no process has no environment, and is not to change with the defaults of those that do.
         let inline = action.is_inline();
@@ -40,7 +40,9 @@ impl<'a> Resolver<'a> {
             env: if inline {
                 BTreeMap::new()
             } else {
-                env.into_iter().map(|(name, value)| (name.to_owned(), value.value.clone())).collect()
+                env.into_iter()
+                    .map(|(name, value)| (name.to_owned(), value.value.with_step_name(peer.name.as_str())))
+                    .collect()
             },
             after,
             when: definition.when.as_ref().map(|when| when.value.clone()),
@@ -57,11 +59,11 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn action(definition: &ActionDefinition, files: &FileIndex<'_>) -> Action {
+fn action(definition: &ActionDefinition, step: &str, files: &FileIndex<'_>) -> Action {
     match definition {
-        ActionDefinition::Run(argv) => {
-            Action::Run { argv: argv.value.iter().map(|item| argument(&item.value, files)).collect() }
-        }
+        ActionDefinition::Run(argv) => Action::Run {
+            argv: argv.value.iter().map(|item| argument(&item.value, files).with_step_name(step)).collect(),
+        },
         ActionDefinition::Call(call) => {
             Action::Call { module: call.value.module.clone(), function: call.value.function.clone() }
         }

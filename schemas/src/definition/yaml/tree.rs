@@ -29,8 +29,16 @@ const SMALL_MAP: usize = 16;
 /// Builds the tree of a file; none after a syntax error.
 pub(super) fn build(file: &Arc<str>, text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
     let mut parser = Parser::new_from_str(text);
-    let mut builder =
-        Builder { file, text, offsets: Offsets::new(text), stack: Vec::new(), root: None, findings, told: 0, values: 0 };
+    let mut builder = Builder {
+        file,
+        text,
+        offsets: Offsets::new(text),
+        stack: Vec::new(),
+        root: None,
+        findings,
+        told: 0,
+        values: 0,
+    };
     loop {
         let (event, span) = match parser.next_event()? {
             Ok(event) => event,
@@ -188,7 +196,7 @@ impl Builder<'_> {
                     if matches!(node.kind, Kind::Refused) {
                         return;
                     }
-                    let finding = if self.text[node.span.start..].starts_with("{{") {
+                    let finding = if self.text[node.span.start.saturating_sub(1)..].starts_with("{{") {
                         let message = "a text that begins with `{{` needs quotes";
                         Finding::error(Code::YamlSyntax, &node.span, message).hint(QUOTED_TEMPLATE)
                     } else {
