@@ -30,6 +30,7 @@ pub(crate) const ALL: &[EnvVar] = &[
     EnvVar { name: "CLICOLOR_FORCE", meaning: "set to anything but 0: colour even when not on a terminal" },
     EnvVar { name: "COLUMNS", meaning: "the width of text, where there is no terminal" },
     EnvVar { name: "CI", meaning: "set to anything: never asks questions" },
+    EnvVar { name: "XDG_CACHE_HOME", meaning: "where ~/.cache is, for the folder of Python environments" },
     EnvVar { name: "PATH", meaning: "where uv, python3 and the programs of `run:` steps are found" },
 ];
 

@@ -20,6 +20,9 @@ pub(crate) struct HistoryArgs {
     output: Format,
 }
 
+/// How many pipelines of an entry are named; the JSON form has all of them.
+const NAMED_PIPELINES: usize = 4;
+
 pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult {
     let local = Local::of_project(context)?;
     let mut entries = local.history().await?;
@@ -42,14 +45,18 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult 
     for entry in &entries {
         let commit = entry.applied.source.commit.as_deref().map(units::short_commit).unwrap_or_default();
         let edited = if entry.applied.source.dirty { " + edits" } else { "" };
-        let changes: Vec<String> = entry
+        let mut changes: Vec<String> = entry
             .pipelines
             .iter()
+            .take(NAMED_PIPELINES)
             .map(|(name, revision)| match revision {
                 Some(revision) => format!("{name} {}", revision.short()),
                 None => format!("{name} removed"),
             })
             .collect();
+        if entry.pipelines.len() > changes.len() {
+            changes.push(format!("{} more", entry.pipelines.len() - changes.len()));
+        }
         table.row([
             Cell::new(Tone::Plain, entry.serial.to_string()),
             Cell::new(Tone::Dim, units::age(local.now(), entry.applied.at)),

@@ -7,15 +7,18 @@ use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::Artifact;
+use liminal_schemas::run::CheckResult;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
 use liminal_schemas::run::RunStatus;
 use liminal_schemas::step::OutputRole;
+use liminal_schemas::value::Value;
 
 use super::style::Style;
 use super::style::Tone;
+use super::style::columns;
 use super::style::one_line;
 use super::style::safe_lines;
 use super::table::Align;
@@ -176,8 +179,9 @@ fn committed<'a>(run: &RunSummary<'a>, order: &'a [StepName]) -> impl Iterator<I
     order.iter().filter_map(move |step| Some((step, commits.get(step)?)))
 }
 
+/// Each check of each gate, and the same with the numbers that it read in place of their names.
 fn checks(run: &RunSummary<'_>, order: &[StepName], style: &Style) -> String {
-    let mut table = Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left), ("", Align::Left)]).indent(2);
+    let mut lines = String::new();
     for (step, commit) in committed(run, order) {
         for check in &commit.checks {
             let (tone, word) = if check.passed {
@@ -185,26 +189,34 @@ fn checks(run: &RunSummary<'_>, order: &[StepName], style: &Style) -> String {
             } else {
                 (Tone::Bad, style.symbol("✗ refused", "x refused"))
             };
-            let values: Vec<String> = check
-                .values
-                .iter()
-                .map(|(name, value)| {
-                    let value = match value {
-                        liminal_schemas::value::Value::Float(float) => number(*float),
-                        other => other.to_string(),
-                    };
-                    format!("{} = {value}", name.strip_prefix("metrics.").unwrap_or(name))
-                })
-                .collect();
-            table.row([
-                Cell::new(tone, word),
-                step.as_str().into(),
-                check.expression.as_str().into(),
-                Cell::new(Tone::Dim, values.join(", ")),
-            ]);
+            let lead = format!("  {word}  {step}  ");
+            let (expression, numbers) = (one_line(&check.expression), one_line(&with_values(check)));
+            let fits = columns(&lead) + columns(&expression) + columns(&numbers) + 4 <= style.width;
+            let between = if fits { "  ".to_owned() } else { format!("\n{}", " ".repeat(columns(&lead))) };
+            lines.push_str(&format!(
+                "  {}  {step}  {expression}{between}{}\n",
+                style.paint(tone, word),
+                style.dim(format!("({numbers})"))
+            ));
         }
     }
-    section("Gate", &table, style)
+    if lines.is_empty() { lines } else { format!("{}\n{lines}", style.bold("Gate")) }
+}
+
+/// The expression of a check with values for names: `0.997 >= 0.98`.
+fn with_values(check: &CheckResult) -> String {
+    let mut names: Vec<(&String, &Value)> = check.values.iter().collect();
+    // A name may be the beginning of another: the longer one is replaced first.
+    names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    names.into_iter().fold(check.expression.clone(), |text, (name, value)| {
+        let shown = match value {
+            Value::Float(float) => number(*float),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+                value.to_string()
+            }
+        };
+        text.replace(name.as_str(), &shown)
+    })
 }
 
 fn section(title: &str, table: &Table, style: &Style) -> String {
@@ -346,8 +358,8 @@ mod tests {
         notify        ✓ succeeded  100 ms
 
         Gate
-          ✓ holds  validate  metrics.evaluate.roc_auc >= 0.95  evaluate.roc_auc = 0.99537
-          ✓ holds  validate  metrics.evaluate.accuracy >= 0.9  evaluate.accuracy = 0.964912
+          ✓ holds  validate  metrics.evaluate.roc_auc >= 0.95  (0.99537 >= 0.95)
+          ✓ holds  validate  metrics.evaluate.accuracy >= 0.9  (0.964912 >= 0.9)
 
         Metrics
           evaluate  accuracy  0.964912
@@ -433,8 +445,8 @@ mod tests {
         let gate = shown.find("Gate").expect("there is a section");
         insta::assert_snapshot!(&shown[gate..], @r"
         Gate
-          ✓ holds    validate  metrics.evaluate.roc_auc >= 0.95  evaluate.roc_auc = 0.99537
-          ✗ refused  validate  metrics.evaluate.accuracy >= 0.9  evaluate.accuracy = 0.964912
+          ✓ holds  validate  metrics.evaluate.roc_auc >= 0.95  (0.99537 >= 0.95)
+          ✗ refused  validate  metrics.evaluate.accuracy >= 0.9  (0.964912 >= 0.9)
 
         Metrics
           evaluate  accuracy  0.964912

@@ -47,6 +47,10 @@ enum ResourceError {
     Requirements { path: String, problem: String },
     #[error("the requirements file {0} changed after it was planned with; run the command again")]
     RequirementsChanged(String),
+    #[error(
+        "{path}:{line} names another file (`{text}`), and only the requirements file itself is read; write its lines here instead"
+    )]
+    RequirementsElsewhere { path: String, line: usize, text: String },
     #[error("its document can not be written")]
     Document(#[from] serde_json::Error),
 }
@@ -86,8 +90,25 @@ impl<O: Objects, P: PythonEnvironments> LocalResources<'_, O, P> {
         if !has_blob_id(&bytes, &file.blob) {
             return Err(ResourceError::RequirementsChanged(file.path.clone()));
         }
+        refuse_other_files(&file.path, &bytes)?;
         Ok(Some(bytes))
     }
+}
+
+/// A requirements file stands for an environment by its own content alone: a file that it names could change unnoticed.
+fn refuse_other_files(path: &str, requirements: &[u8]) -> Result<(), ResourceError> {
+    const ELSEWHERE: [&str; 8] = ["-r", "--requirement", "-c", "--constraint", "-e", "--editable", "./", "../"];
+    for (index, line) in String::from_utf8_lossy(requirements).lines().enumerate() {
+        let text = line.trim();
+        if ELSEWHERE.iter().any(|start| text.starts_with(start)) {
+            return Err(ResourceError::RequirementsElsewhere {
+                path: path.to_owned(),
+                line: index + 1,
+                text: text.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {

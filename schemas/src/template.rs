@@ -127,6 +127,16 @@ impl Template {
         })
     }
 
+    /// The same template with `{{ step.name }}` filled in, which is known as soon as the definition is: so the name is
+    /// part of what the step does, and of its cache key.
+    pub fn with_step_name(&self, name: &str) -> Self {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Reference(Reference::StepName) => Part::Text(name.to_owned()),
+            Part::Text(_) | Part::Reference(_) => part.clone(),
+        });
+        Self { parts: parts.collect() }
+    }
+
     /// Fills in every reference by what `value` says of it.
     ///
     /// # Errors

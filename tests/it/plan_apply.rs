@@ -141,7 +141,8 @@ fn removing_a_pipeline_is_planned_and_removing_all_is_refused() {
     let _ = project.liminal(&["plan", "--detailed-exitcode"]).exits(2).prints("- other");
     let _ = project.liminal(&["apply", "--auto-approve"]).exits(0);
     project.write("liminal.yml", "project: demo\npipelines: {}\n");
-    let _ = project.liminal(&["apply", "--auto-approve"]).exits(1).says("destroy");
+    let _ = project.liminal(&["apply", "--auto-approve"]).exits(1).says("no pipelines");
+    let _ = project.liminal(&["state", "list"]).exits(0).prints("greet");
 }
 
 #[test]

@@ -156,3 +156,44 @@ fn lineage_leads_from_a_result_back_to_where_it_came_from() {
     let again = project.json(&["run", "-o", "json"]);
     assert_eq!(again["commits"]["register"]["status"], "cached", "the same artifact is no new version");
 }
+
+#[test]
+fn the_name_of_a_step_in_its_command_is_part_of_its_key() {
+    let step =
+        "run: [sh, -c, 'echo $1 > $2', sh, \"{{ step.name }}\", \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}";
+    let project = Project::new(&format!(
+        "project: demo\npipelines:\n  p:\n    steps:\n      a:\n        {step}\n      b:\n        {step}\n"
+    ));
+    let _ = project.liminal(&["run", "--jobs", "1"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "a.o"]), "a\n");
+    assert_eq!(project.ok(&["artifacts", "cat", "b.o"]), "b\n");
+}
+
+#[test]
+fn a_step_can_not_stand_in_both_halves_of_a_pipeline() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  p:\n    steps: {s: {run: [\"true\"]}}\n    finally: {s: {run: [\"false\"]}}\n",
+    );
+    let _ = project.liminal(&["validate"]).exits(1).says("L0104").says("finally");
+}
+
+#[test]
+fn a_requirements_file_that_names_another_is_refused_with_the_line() {
+    let project = Project::new(
+        "project: demo\npython: {requirements: r.txt}\npipelines: {p: {steps: {s: {call: \"work:main\"}}}}\n",
+    );
+    project.write("work.py", "def main():\n    pass\n");
+    project.write("r.txt", "# all\n-r base.txt\n");
+    let _ = project.liminal(&["run"]).exits(1).says("r.txt:2").says("-r base.txt");
+}
+
+#[test]
+fn the_newest_run_is_the_one_that_started_last() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  a: {steps: {s: {run: [\"true\"]}}}\n  b: {steps: {s: {run: [\"true\"]}}}\n",
+    );
+    for pipeline in ["a", "b", "a", "b", "b", "a"] {
+        let _ = project.liminal(&["run", pipeline]).exits(0);
+        assert_eq!(project.json(&["status", "-o", "json"])["run"]["pipeline"], pipeline);
+    }
+}

@@ -24,6 +24,7 @@ use crate::definition::model::PipelineDefinition;
 use crate::definition::model::StepDefinition;
 use crate::digest::Digest;
 use crate::files::ProjectFiles;
+use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Report;
 use crate::finding::Span;
