@@ -75,7 +75,7 @@ impl<'a> Loader<'a> {
         let text = match yaml::decode_bytes(path, bytes) {
             Ok(text) => text,
             Err(finding) => {
-                self.report.push(at(finding));
+                self.report.push(at(*finding));
                 return None;
             }
         };

@@ -141,7 +141,7 @@ impl Context {
             _ => {
                 let message = format!("`{}` names no python function", shorten(&text.value));
                 let mut finding = Finding::error(Code::InvalidValue, &text.span, message);
-                let stem = text.value.replace(".py", "").replace('/', ".").replace(':', ".");
+                let stem = text.value.replace(".py", "").replace(['/', ':'], ".");
                 if let Some((module, function)) = stem.rsplit_once('.').filter(|_| !text.value.ends_with(".py"))
                     && dotted(module)
                     && is_identifier(function)

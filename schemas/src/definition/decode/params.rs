@@ -178,7 +178,7 @@ impl Context {
 
     /// `secrets:`. Messages never repeat the value: somebody may have written the secret itself there.
     pub(super) fn secrets(&mut self, node: Node) -> SpannedMap<FieldName, SecretRef> {
-        self.named(node, "the secrets", |text| FieldName::new(text), |cx, key, node| cx.secret(key, node))
+        self.named(node, "the secrets", |text| FieldName::new(text), Self::secret)
     }
 
     fn secret(&mut self, key: &Key, node: Node) -> Option<SecretRef> {

@@ -44,7 +44,7 @@ pub(in crate::definition) fn environments(root: &mut Node, cx: &mut Context) -> 
     let mut overlays = BTreeMap::new();
     if let Some(node) = take(root, "environments") {
         let name = |text: &str| EnvironmentName::new(text);
-        let decoded = cx.named(node, "the environments", name, |cx, key, node| cx.environment(key, node));
+        let decoded = cx.named(node, "the environments", name, Context::environment);
         overlays.extend(decoded.into_iter().map(|(name, entry)| (name, entry.value)));
     }
     if let Ok(local) = EnvironmentName::new("local") {

@@ -82,7 +82,7 @@ impl Context {
             }),
             on: fields
                 .take("on")
-                .map(|(_, node)| self.list(node, "the classes of failure", |cx, node| cx.failure_class(node))),
+                .map(|(_, node)| self.list(node, "the classes of failure", Self::failure_class)),
         };
         fields.finish(self);
         retries

@@ -33,7 +33,7 @@ impl Context {
             self.lose(Finding::error(Code::InvalidValue, &node.span, message));
             return SpannedMap::new();
         }
-        self.named(node, what, step_name, |cx, key, node| cx.step(key, node))
+        self.named(node, what, step_name, Self::step)
     }
 
     fn step(&mut self, key: &Key, node: Node) -> Option<StepDefinition> {
@@ -58,7 +58,7 @@ impl Context {
             after: fields
                 .take("after")
                 .map(|(_, node)| {
-                    self.list(node, "`after`", |cx, node| cx.name(node, "a step", |text| StepName::new(text)))
+                    self.list(node, "`after`", |cx, node| cx.name(node, "a step", StepName::new))
                 })
                 .unwrap_or_default(),
             when: fields.take("when").and_then(|(_, node)| self.text(node, "a condition")),

@@ -103,17 +103,17 @@ impl Node {
 ///
 /// # Errors
 /// The finding to report.
-pub fn decode_bytes(file: &str, bytes: Vec<u8>) -> Result<String, Finding> {
+pub fn decode_bytes(file: &str, bytes: Vec<u8>) -> Result<String, Box<Finding>> {
     if bytes.len() > MAX_FILE_BYTES {
         let message = format!("{file} has {} bytes, more than the {MAX_FILE_BYTES} that are read", bytes.len());
-        return Err(Finding::error_without_place(Code::FileTooLarge, message)
-            .hint("spread the pipelines over several files with `include:`"));
+        let finding = Finding::error_without_place(Code::FileTooLarge, message);
+        return Err(Box::new(finding.hint("spread the pipelines over several files with `include:`")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
         let message = format!("{file} is not UTF-8 from byte {offset} on, in line {line}");
-        Finding::error_without_place(Code::NotUtf8, message).hint("save the file as UTF-8")
+        Box::new(Finding::error_without_place(Code::NotUtf8, message).hint("save the file as UTF-8"))
     })
 }
 
