@@ -200,7 +200,7 @@ impl Process {
                 capture.push(&buffer[..count]);
             }
         });
-        let escaped = open && drained.await.is_err() && kill_escaped(work);
+        let escaped = open && drained.await.is_err() && kill_marked(work);
         if (left_over || escaped) && asked.is_none() {
             capture.note("processes that the step had left running were ended");
         }
@@ -208,8 +208,9 @@ impl Process {
     }
 }
 
-/// Kills the processes that left the group of an attempt, known by its folder in their environment.
-fn kill_escaped(work: &Path) -> bool {
+/// Kills the processes of an attempt wherever they are, known by its folder in their environment. Says whether there
+/// were any.
+pub(crate) fn kill_marked(work: &Path) -> bool {
     let mark = [b"LIMINAL_WORK=", work.as_os_str().as_encoded_bytes()].concat();
     let mut found = false;
     for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {

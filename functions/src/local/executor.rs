@@ -91,7 +91,7 @@ struct Shared {
 struct Launched {
     // Dropped in this order: the group is killed before the warden forgets it.
     process: Process,
-    watched: Option<Watched>,
+    watched: Watched,
     capture: Capture,
     program: String,
     call: Option<PythonCall>,
@@ -253,8 +253,11 @@ impl Shared {
                 failure::infrastructure("confining the step to its folder", &error)
             })?;
         }
+        let watched = self.warden.watch(folder.work());
         let process = Process::spawn(&line).map_err(|error| not_started(&line.name, &error))?;
-        let watched = process.id().map(|group| self.warden.watch(group));
+        if let Some(group) = process.id() {
+            watched.is_group(group);
+        }
         let limits = Limits::new(&job.spec.resources, folder.work());
         if let (Some(limits), Some(process)) = (&limits, process.id()) {
             limits.bound_files(process);

@@ -63,8 +63,16 @@ fn as_the_warden() {
 fn a_group_that_is_no_longer_watched_is_left_alone() {
     let mut sleeping = Command::new("sleep").arg("600").process_group(0).spawn().expect("a process");
     let id = sleeping.id();
-    warden::run(format!("+{id}\n-{id}\nnonsense\n+x\n").as_bytes()).expect("input");
+    warden::run(format!("+7 /no/folder\n=7 {id}\n-7\nnonsense\n+x\n=8 {id}\n").as_bytes()).expect("input");
     assert!(is_alive(&id.to_string()));
-    warden::run(format!("+{id}\n").as_bytes()).expect("input");
+    warden::run(format!("+7 /no/folder\n=7 {id}\n").as_bytes()).expect("input");
+    sleeping.wait().expect("ended");
+}
+
+#[test]
+fn a_process_whose_group_was_not_told_is_known_by_its_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sleeping = Command::new("sleep").arg("600").env("LIMINAL_WORK", folder.path()).spawn().expect("a process");
+    warden::run(format!("+7 {}\n", folder.path().display()).as_bytes()).expect("input");
     sleeping.wait().expect("ended");
 }
