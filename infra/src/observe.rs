@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
-use liminal_schemas::name::RunId;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
@@ -144,7 +143,8 @@ pub async fn read_package(objects: &impl Objects, digest: &Digest) -> Result<Opt
     Ok(spec.filter(|spec| spec.digest() == *digest))
 }
 
-/// The revisions that unfinished runs of some pipelines are pinned to.
+/// The revisions that runs of some pipelines are pinned to, those that have ended included: status, lineage and `why` of a
+/// run refer to its release for as long as its records are there.
 ///
 /// # Errors
 /// When the store fails.
@@ -154,25 +154,14 @@ pub async fn pinned_revisions(
 ) -> Result<BTreeSet<Digest>, PortError> {
     let mut pinned = BTreeSet::new();
     for pipeline in pipelines {
-        for key in unfinished(pipeline, &objects.list(&keys::pipeline_runs_prefix(pipeline)).await?) {
+        for key in objects.list(&keys::pipeline_runs_prefix(pipeline)).await? {
+            if !key.ends_with("/run.json") {
+                continue;
+            }
             let Some(object) = objects.get(&key).await? else { continue };
             let record = serde_json::from_slice::<RunRecord>(&object.bytes).ok();
             pinned.extend(record.map(|record| record.revision));
         }
     }
     Ok(pinned)
-}
-
-/// The records of runs that have none of their end.
-fn unfinished(pipeline: &PipelineName, all: &[String]) -> Vec<String> {
-    let prefix = keys::pipeline_runs_prefix(pipeline);
-    let mut runs: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
-    for key in all {
-        let Some((run, file)) = key.strip_prefix(&prefix).and_then(|key| key.split_once('/')) else { continue };
-        let (started, ended) = runs.entry(run).or_default();
-        *started |= file == "run.json";
-        *ended |= file == "result.json";
-    }
-    let open = runs.into_iter().filter(|(_, (started, ended))| *started && !*ended);
-    open.filter_map(|(run, _)| Some(keys::run(pipeline, &RunId::new(run).ok()?))).collect()
 }

@@ -20,7 +20,7 @@ use super::packages_of;
 use super::resources_of;
 use crate::state::LoadedState;
 
-/// Makes the plan. Releases that unfinished runs are pinned to stay, with their resources.
+/// Makes the plan. Releases that runs are pinned to stay, with their resources.
 ///
 /// # Errors
 /// When the state belongs to another project.

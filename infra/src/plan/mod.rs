@@ -81,7 +81,7 @@ pub struct Observed {
     pub resources: BTreeSet<ResourceAddress>,
     /// The releases that exist, by pipeline.
     pub releases: BTreeMap<PipelineName, BTreeSet<Digest>>,
-    /// Revisions that unfinished runs are pinned to.
+    /// Revisions that runs are pinned to.
     pub pinned: BTreeSet<Digest>,
     /// Documents of earlier releases, as far as the planner asks for them.
     pub known_releases: BTreeMap<Digest, Release>,

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use liminal_infra::apply::ApplyError;
 use liminal_infra::apply::history::history;
+use liminal_infra::ports::Objects as _;
 use liminal_infra::state::Pushed;
 use liminal_infra::state::push;
 use liminal_schemas::keys;
@@ -304,7 +305,7 @@ fn start_run(world: &World, project: &Project, name: &str) {
 }
 
 #[test]
-fn a_release_stays_as_long_as_a_run_needs_it() {
+fn a_release_stays_as_long_as_a_run_refers_to_it() {
     block_on(async {
         let (world, mut project) = (World::new(), shop());
         project.keep = 0;
@@ -320,6 +321,9 @@ fn a_release_stays_as_long_as_a_run_needs_it() {
         }
         let run = RunId::new("20261124-000000-aaaa").expect("valid");
         world.objects.overwrite(&keys::result(&pipeline("train"), &run), b"{}");
+        let plan = world.plan(&project).await.expect("a plan");
+        assert!(!plan.has_changes, "a run that has ended still refers to its release");
+        world.objects.delete(&keys::run(&pipeline("train"), &run)).await.expect("the store works");
         let plan = world.plan(&project).await.expect("a plan");
         assert!(plan.operations.iter().any(|operation| matches!(operation, Operation::DeleteRelease { .. })));
         world.apply(&project, &plan).await.expect("an apply");
@@ -404,7 +408,6 @@ fn what_drifted_is_put_right_and_named() {
             world
         };
         let package = *project.desired().packages.keys().next().expect("a package");
-        use liminal_infra::ports::Objects as _;
         world.objects.delete(&keys::package(&package)).await.expect("deleted");
         world.objects.delete(&keys::live(&pipeline("score"))).await.expect("deleted");
         world.objects.delete(&keys::release(&pipeline("train"), &project.revision("train"))).await.expect("deleted");
@@ -428,7 +431,6 @@ fn a_lost_state_is_rebuilt_from_what_is_there() {
         let first = project.revision("train");
         project.edit("train", "fit", "t2");
         world.deploy(&project).await;
-        use liminal_infra::ports::Objects as _;
         world.objects.delete(&keys::state(&environment())).await.expect("deleted");
         let plan = world.plan(&project).await.expect("a plan");
         assert!(plan.notes.iter().any(|note| note.contains("only to be recorded")), "{:?}", plan.notes);
