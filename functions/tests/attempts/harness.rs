@@ -61,7 +61,6 @@ pub(crate) fn name(text: &str) -> FieldName {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        // Not below /tmp: folders that a step must not write to are looked for there.
         let folder = tempfile::tempdir().expect("a folder");
         #[expect(clippy::disallowed_methods, reason = "tests look for programs where the machine has them")]
         let path = std::env::var("PATH").expect("a PATH");
