@@ -1,6 +1,5 @@
 //! Looking at what is there, before a plan is made. Documents are read only where the planner asks for them.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_schemas::digest::Digest;
