@@ -34,10 +34,21 @@ fn resolve_number(text: &str) -> Option<Result<Kind, Refusal>> {
     if decimal && (digits == "0" || !digits.starts_with('0')) {
         return Some(text.parse().map(Kind::Int).map_err(|_| Refusal::TooLarge));
     }
+    if text.len() <= MAX_NUMBER_BYTES && is_simple_fraction(digits) {
+        return text.parse().ok().map(|number| Ok(Kind::Float(number)));
+    }
     if text.len() > MAX_NUMBER_BYTES {
         return None;
     }
     resolve_by_serde(text)
+}
+
+/// Whether a text is `12.5`: what nearly all fractions look like, read without a parser.
+fn is_simple_fraction(digits: &str) -> bool {
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    digits
+        .split_once('.')
+        .is_some_and(|(whole, part)| all_digits(whole) && all_digits(part) && (whole == "0" || !whole.starts_with('0')))
 }
 
 fn resolve_by_serde(text: &str) -> Option<Result<Kind, Refusal>> {
@@ -77,6 +88,10 @@ mod tests {
         assert_eq!(seen("0x1F"), "Some(Ok(Int(31)))");
         assert_eq!(seen("0o17"), "Some(Ok(Int(15)))");
         assert_eq!(seen("1e3"), "Some(Ok(Float(1000.0)))");
+        for text in ["0.5", "-12.25", "+3.0", "1e-3", "5.", ".5"] {
+            let by_serde: f64 = serde_yaml::from_str(text).expect("a number");
+            assert_eq!(seen(text), format!("Some(Ok(Float({by_serde:?})))"), "{text}");
+        }
         assert_eq!(seen("9223372036854775808"), "Some(Err(TooLarge))");
         assert_eq!(seen(&"9".repeat(400)), "Some(Err(TooLarge))");
         assert_eq!(seen(".nan"), "Some(Err(NotFinite))");
