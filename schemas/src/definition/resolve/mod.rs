@@ -157,7 +157,7 @@ impl<'a> Resolver<'a> {
                 if let Some(other) = peers.insert(name.as_str(), peer) {
                     let message = format!("step {name} stands under `steps:` and under `finally:`");
                     self.findings.push(
-                        Finding::error(Code::DuplicateKey, &other.key, message)
+                        Finding::error(Code::DuplicateKey, other.key, message)
                             .related(key, "the other is here")
                             .hint("give one of them another name"),
                     );

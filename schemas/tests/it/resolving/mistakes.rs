@@ -117,6 +117,9 @@ g: {run: "true", metrics: m.json, when: metrics.notify.x > 1}
     liminal.yml:11:55 L0302 step g waits for notify, which starts only after all other steps
       liminal.yml:13:7: it stands under `finally:`
       hint: move g under `finally:` as well
+    liminal.yml:14:7 L0104 step g stands under `steps:` and under `finally:`
+      liminal.yml:11:7: the other is here
+      hint: give one of them another name
     ");
 }
 
