@@ -95,7 +95,10 @@ fn every_key_is_understood() {
     let definition = definition(&everything(), None);
     assert_eq!(definition.project.as_str(), "everything");
     assert_eq!(definition.keep, 3);
-    assert_eq!(definition.pipelines.keys().map(liminal_schemas::name::PipelineName::as_str).collect::<Vec<_>>(), ["score", "train"]);
+    assert_eq!(
+        definition.pipelines.keys().map(liminal_schemas::name::PipelineName::as_str).collect::<Vec<_>>(),
+        ["score", "train"]
+    );
     let train = &definition.pipelines["train"].value;
     let spec = &train.params["test_size"].value;
     assert_eq!((&spec.default, spec.min, spec.max), (&Some(Value::Float(0.3)), Some(0.05), Some(0.5)));

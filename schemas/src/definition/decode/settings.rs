@@ -80,9 +80,7 @@ impl Context {
                 }
                 Some(share)
             }),
-            on: fields
-                .take("on")
-                .map(|(_, node)| self.list(node, "the classes of failure", Self::failure_class)),
+            on: fields.take("on").map(|(_, node)| self.list(node, "the classes of failure", Self::failure_class)),
         };
         fields.finish(self);
         retries

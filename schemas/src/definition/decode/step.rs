@@ -57,9 +57,7 @@ impl Context {
             plots: fields.take("plots").map(|(_, node)| self.outputs(node, "the plots")).unwrap_or_default(),
             after: fields
                 .take("after")
-                .map(|(_, node)| {
-                    self.list(node, "`after`", |cx, node| cx.name(node, "a step", StepName::new))
-                })
+                .map(|(_, node)| self.list(node, "`after`", |cx, node| cx.name(node, "a step", StepName::new)))
                 .unwrap_or_default(),
             when: fields.take("when").and_then(|(_, node)| self.text(node, "a condition")),
             settings: self.step_settings(&mut fields),
