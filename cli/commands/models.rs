@@ -75,7 +75,7 @@ pub(crate) async fn run(context: &Context, args: &ModelsArgs) -> CommandResult {
     match args.output {
         Format::Json => context.printer.json(&versions),
         Format::Text if versions.is_empty() => {
-            context.printer.data("No model yet: a `register:` step makes the first.\n")
+            context.printer.data("No model yet: a `register:` step makes the first.\n");
         }
         Format::Text => context.printer.data(&table.render(&context.printer.out)),
     }

@@ -28,7 +28,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
                 name.run, driver.pid, driver.host, driver.since
             )),
             None => {
-                context.printer.say(&format!("Nobody drives run {run}: liminal resume {run} goes on.", run = name.run))
+                context.printer.say(&format!("Nobody drives run {run}: liminal resume {run} goes on.", run = name.run));
             }
         }
     }

@@ -57,7 +57,8 @@ impl<'a> Forecast<'a> {
         let never = |what: &StepForecast| *what == StepForecast::Runs(RerunReason::NeverRan);
         self.steps.iter().any(|(_, what)| never(what))
             && self.steps.iter().all(|(_, what)| match what {
-                StepForecast::Runs(RerunReason::NeverRan | RerunReason::CacheOff) | StepForecast::Depends(_) => true,
+                StepForecast::Runs(RerunReason::NeverRan | RerunReason::CacheOff | RerunReason::Finally)
+                | StepForecast::Depends(_) => true,
                 StepForecast::Cached | StepForecast::Runs(RerunReason::Expired | RerunReason::Changed { .. }) => false,
             })
     }
@@ -82,6 +83,7 @@ pub(crate) fn rerun_reason(reason: &RerunReason, style: &Style) -> String {
     match reason {
         RerunReason::NeverRan => "never ran before".to_owned(),
         RerunReason::CacheOff => "its cache is turned off".to_owned(),
+        RerunReason::Finally => "steps under `finally:` run every time".to_owned(),
         RerunReason::Expired => "its last result is too old or gone".to_owned(),
         RerunReason::Changed { what, before, after } => {
             let what = one_line(what);

@@ -169,6 +169,8 @@ pub enum RerunReason {
     NeverRan,
     /// The definition turns the cache off for it.
     CacheOff,
+    /// It stands under `finally:`, and such steps run every time.
+    Finally,
     /// The last result is older than the definition allows, or gone.
     Expired,
     /// A part of its key differs: what it is, before, after.

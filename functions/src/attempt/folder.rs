@@ -1,4 +1,4 @@
-//! The folder of an attempt: its working directory, with a place for outputs, temporary files and a home.
+//! The folder of an attempt: its working directory, with a place for outputs and temporary files.
 
 use std::fs;
 use std::io;
@@ -44,9 +44,9 @@ impl AttemptFolder {
         self.work.join("tmp")
     }
 
-    /// The home directory.
-    pub fn home(&self) -> PathBuf {
-        self.work.join("home")
+    /// The home directory: the working directory itself, since each folder less is felt by short steps.
+    pub fn home(&self) -> &Path {
+        &self.work
     }
 
     /// Where an input is put.
@@ -69,7 +69,6 @@ impl AttemptFolder {
         create_persistently(&self.work)?;
         fs::create_dir(self.out())?;
         fs::create_dir(self.tmp())?;
-        fs::create_dir(self.home())?;
         if with_inputs {
             fs::create_dir(&self.inputs)?;
         }

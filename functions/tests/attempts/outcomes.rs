@@ -225,7 +225,7 @@ async fn a_step_sees_a_clean_environment() {
     let text = lines.join("\n").replace(&place.path().to_string_lossy().into_owned(), "PLACE");
     insta::assert_snapshot!(text, @r"
     GREETING=7 for train
-    HOME=PLACE/state/work/20261124-000000-test/train/1/home
+    HOME=PLACE/state/work/20261124-000000-test/train/1
     LANG=C.UTF-8
     LIMINAL_ATTEMPT=1
     LIMINAL_INPUT_SEED=7

@@ -83,12 +83,12 @@ fn one(
     step: &StepSpec,
     outputs: &Outputs<'_>,
 ) -> (StepForecast, Option<CacheEntry>) {
+    // What such a step does depends on how the run came out, which is no part of a key.
+    if step.finally {
+        return (StepForecast::Runs(RerunReason::Finally), None);
+    }
     let max_age = match step.cache {
         CachePolicy::Off => return (StepForecast::Runs(RerunReason::CacheOff), None),
-        // What a step under `finally:` does depends on how the run came out, so that it always runs.
-        CachePolicy::On | CachePolicy::MaxAge(_) if step.finally => {
-            return (StepForecast::Runs(RerunReason::CacheOff), None);
-        }
         CachePolicy::On => None,
         CachePolicy::MaxAge(seconds) => Some(seconds),
     };
