@@ -450,7 +450,7 @@ fn a_forecast_names_the_first_cause_and_what_depends_on_it() {
     train(&mut after).env.insert("TZ".to_owned(), template("UTC"));
     after.steps.get_mut("check").expect("it is there").finally = true;
     insta::assert_snapshot!(next_run(&after, &cache, &last, 0), @r#"
-    check: runs, CacheOff
+    check: runs, Finally
     fetch: runs, CacheOff
     train: runs, Changed { what: "env.TZ", before: None, after: Some("UTC") }
     "#);

@@ -31,7 +31,7 @@ pub fn load(
     let (definition, mut report) = read::read(files, root, environment);
     let Some(definition) = definition else { return Err(Box::new(report)) };
     match resolve::resolve(&definition, files, &mut report) {
-        Some(resolved) => Ok(Loaded { definition, resolved, report }),
-        None => Err(Box::new(report)),
+        Some(resolved) if !report.has_errors() => Ok(Loaded { definition, resolved, report }),
+        Some(_) | None => Err(Box::new(report)),
     }
 }

@@ -147,7 +147,7 @@ fn definitions_of_apache_liminal_get_clear_findings() {
         let path = entry.expect("a file").path();
         let text = std::fs::read_to_string(&path).expect("text");
         let (definition, report) = read(&MemoryFiles::new().with("liminal.yml", text), "liminal.yml", None);
-        assert!(definition.is_none());
+        assert!(report.has_errors());
         assert_places_exist(&report);
         let hints = report.findings.iter().flat_map(|finding| &finding.hints);
         assert!(hints.filter(|hint| hint.contains("Apache Liminal")).count() > 0, "{}", path.display());

@@ -76,6 +76,14 @@ impl Context {
         self.push(finding);
     }
 
+    /// Decodes something that nothing else refers to: what is lost of it keeps no reference from being followed.
+    fn unreferenced<T>(&mut self, decode: impl FnOnce(&mut Self) -> T) -> T {
+        let incomplete = self.incomplete;
+        let decoded = decode(self);
+        self.incomplete = incomplete || self.is_full();
+        decoded
+    }
+
     /// Adds a finding that a value is not allowed.
     fn invalid(&mut self, span: &Span, message: impl Into<String>, hint: &str) {
         self.push(Finding::error(Code::InvalidValue, span, message).hint(hint));

@@ -6,6 +6,9 @@ use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Spanned;
 
+/// What the paths of outputs are relative to, in messages.
+const OUTPUT_FOLDER: &str = "the step's output folder";
+
 /// The longest path, in bytes: leaves room for the folders above it.
 const MAX_PATH_BYTES: usize = 512;
 
@@ -42,6 +45,32 @@ pub(crate) fn normal(path: &str) -> String {
 }
 
 impl Context {
+    /// Where a step leaves something. An unsafe path is told of and kept: other steps refer to the output by name.
+    pub(super) fn output_path(&mut self, node: Node, what: &str) -> Option<Spanned<String>> {
+        let text = self.text(node, what)?;
+        let path = normal(&text.value);
+        let finding = if let Some(problem) = problem_with(&text.value) {
+            Some(
+                Finding::error(Code::UnsafePath, &text.span, format!("{what} {problem}"))
+                    .hint(format!("write a path relative to {OUTPUT_FOLDER}, with `/` between its parts")),
+            )
+        } else if path.is_empty() {
+            let message = format!("{what} is the whole of {OUTPUT_FOLDER}");
+            Some(Finding::error(Code::UnsafePath, &text.span, message).hint("name something below it"))
+        } else if text.value.contains("{{") {
+            Some(
+                Finding::error(Code::TemplateSyntax, &text.span, format!("{what} holds a template"))
+                    .hint("templates are filled in in `run:` and `env:` alone; a path is always the same"),
+            )
+        } else {
+            None
+        };
+        if let Some(finding) = finding {
+            self.push(finding);
+        }
+        Some(Spanned::new(path, text.span))
+    }
+
     /// A path below a folder that is not the folder itself.
     pub(super) fn path(&mut self, node: Node, what: &str, below: &str) -> Option<Spanned<String>> {
         let path = self.folder(node, what, below)?;

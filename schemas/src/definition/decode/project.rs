@@ -74,7 +74,11 @@ pub(in crate::definition) fn project(
     let liminal = root.get("project").is_none() && looks_like_apache_liminal(&root);
     let mut fields = Fields::open(root, &place, &keys::PROJECT, cx)?;
     let before = cx.findings.len();
-    let project = fields.require("project", cx).and_then(|(_, node)| cx.name(node, "the project", ProjectName::new));
+    let named = cx.unreferenced(|cx| {
+        fields.require("project", cx).and_then(|(_, node)| cx.name(node, "the project", ProjectName::new))
+    });
+    // A project without a good name is told of; its pipelines are looked at all the same.
+    let project = named.or_else(|| Some(Spanned::new(ProjectName::new("unnamed").ok()?, place.clone())));
     if liminal && let Some(finding) = cx.findings.get_mut(before) {
         let hint = "this looks like an Apache Liminal definition: here `name` is `project`, `pipelines` is a map from \
                     name to pipeline, `tasks` are `steps`, `cmd` is `run`, `env_vars` is `env`";

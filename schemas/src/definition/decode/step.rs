@@ -19,9 +19,6 @@ use crate::name::StepName;
 use crate::step::Phase;
 use crate::suggestion::closest;
 
-/// Where outputs are declared.
-const OUTPUT_FOLDER: &str = "the step's output folder";
-
 impl Context {
     /// `steps:` and `finally:`.
     pub(super) fn steps(&mut self, node: Node) -> SpannedMap<StepName, StepDefinition> {
@@ -39,32 +36,32 @@ impl Context {
     fn step(&mut self, key: &Key, node: Node) -> Option<StepDefinition> {
         let mut fields = Fields::open(node, &key.span, &keys::STEP, self)?;
         self.refuse_keys_of_processes(key, &mut fields);
-        let action = self.action(key, &mut fields);
-        let phase = fields.take("phase").and_then(|(_, node)| self.phase(node));
+        // A step without a way to execute is told of; it stays as one that does nothing, so that others may refer to it.
+        let action = self.unreferenced(|cx| cx.action(key, &mut fields)).unwrap_or(ActionDefinition::Gate(Vec::new()));
+        let phase = fields.take("phase").and_then(|(_, node)| self.unreferenced(|cx| cx.phase(node)));
         let description = fields.take("description").and_then(|(_, node)| self.text(node, "the description"));
         let step = StepDefinition {
             phase,
             description: description.map(|text| text.value),
-            // A step without a way to execute is told of, and comes to nothing below.
-            action: ActionDefinition::Gate(Vec::new()),
+            action,
             code: fields.take("code").map(|(_, node)| self.code(node)).unwrap_or_default(),
             inputs: fields
                 .take("inputs")
                 .map(|(_, node)| self.named(node, "the inputs", field_name, |cx, _, node| cx.text(node, "an input")))
                 .unwrap_or_default(),
             outputs: fields.take("outputs").map(|(_, node)| self.outputs(node, "the outputs")).unwrap_or_default(),
-            metrics: fields.take("metrics").and_then(|(_, node)| self.path(node, "the metrics file", OUTPUT_FOLDER)),
+            metrics: fields.take("metrics").and_then(|(_, node)| self.output_path(node, "the metrics file")),
             plots: fields.take("plots").map(|(_, node)| self.outputs(node, "the plots")).unwrap_or_default(),
             after: fields
                 .take("after")
                 .map(|(_, node)| self.list(node, "`after`", |cx, node| cx.name(node, "a step", StepName::new)))
                 .unwrap_or_default(),
             when: fields.take("when").and_then(|(_, node)| self.text(node, "a condition")),
-            settings: self.step_settings(&mut fields),
+            settings: self.unreferenced(|cx| cx.step_settings(&mut fields)),
             python: fields.take("python").map(|(key, node)| self.python(node, &key.span)).unwrap_or_default(),
         };
         fields.finish(self);
-        action.map(|action| StepDefinition { action, ..step })
+        Some(step)
     }
 
     /// Reports keys that mean nothing to a gate or a registration, which start no process.
@@ -89,7 +86,7 @@ impl Context {
     }
 
     fn outputs(&mut self, node: Node, what: &str) -> SpannedMap<FieldName, Spanned<String>> {
-        self.named(node, what, field_name, |cx, _, node| cx.path(node, "the path of an output", OUTPUT_FOLDER))
+        self.named(node, what, field_name, |cx, _, node| cx.output_path(node, "the path of an output"))
     }
 
     fn phase(&mut self, node: Node) -> Option<Phase> {
