@@ -55,5 +55,9 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
     if let Some(file) = &args.out {
         context.printer.say(&format!("Saved. To carry it out: liminal apply {}", file.display()));
     }
-    Ok(if args.detailed_exitcode && plan.has_changes { ExitCode::Changes } else { ExitCode::Ok })
+    let has_changes = plan.has_changes;
+    // The process is about to end: handing a large definition back piece by piece would take longer than all of the plan's
+    // own work.
+    std::mem::forget((project, plan));
+    Ok(if args.detailed_exitcode && has_changes { ExitCode::Changes } else { ExitCode::Ok })
 }
