@@ -129,7 +129,7 @@ fn environment(
     let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     set("PATH", surroundings.search_path.to_owned());
-    set("HOME", text(&folder.home()));
+    set("HOME", text(folder.home()));
     set("TMPDIR", text(&folder.tmp()));
     set("LANG", "C.UTF-8".to_owned());
     set("TZ", "UTC".to_owned());
