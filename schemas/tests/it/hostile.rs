@@ -146,7 +146,7 @@ fn definitions_of_apache_liminal_get_clear_findings() {
     for entry in std::fs::read_dir(corpus).expect("the corpus") {
         let path = entry.expect("a file").path();
         let text = std::fs::read_to_string(&path).expect("text");
-        let (definition, report) = read(&MemoryFiles::new().with("liminal.yml", text), "liminal.yml", None);
+        let (_, report) = read(&MemoryFiles::new().with("liminal.yml", text), "liminal.yml", None);
         assert!(report.has_errors());
         assert_places_exist(&report);
         let hints = report.findings.iter().flat_map(|finding| &finding.hints);
