@@ -4,7 +4,6 @@ use liminal_functions::ports::ObjectStore;
 use liminal_schemas::name::ModelName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::ModelVersion;
-use liminal_schemas::step::Action;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::StepSpec;
 use serde::Serialize;
@@ -19,6 +18,7 @@ use crate::platform::Local;
 use crate::records::Records;
 use crate::records::RunName;
 use crate::records::RunView;
+use crate::render::graph;
 use crate::render::lineage;
 use crate::render::lineage::LineageNode;
 use crate::render::units;
@@ -162,15 +162,7 @@ impl<S: ObjectStore> Tree<'_, S> {
     }
 
     fn describe(&self, name: &StepName, spec: &StepSpec) -> String {
-        let action = match &spec.action {
-            Action::Run { argv } => {
-                let words: Vec<String> = argv.iter().map(ToString::to_string).collect();
-                format!("run {}", words.join(" "))
-            }
-            Action::Call { module, function } => format!("call {module}:{function}"),
-            Action::Gate { checks } => format!("gate {}", checks.join(" and ")),
-            Action::Register { model, .. } => format!("register {model}"),
-        };
+        let action = graph::does(&spec.action);
         match self.view.commits.get(name).and_then(|commit| commit.cached_from.as_ref()) {
             Some(run) => format!("{action}  in run {run}"),
             None => action,
