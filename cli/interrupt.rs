@@ -23,7 +23,7 @@ pub(crate) fn listen(printer: &Printer) -> Result<watch::Receiver<Stop>, CliErro
                 _ = terminations.recv() => {}
             }
             if stop == Stop::Gracefully {
-                printer.say("\nStopping when what is under way has ended. Once more ends it at once.");
+                printer.say("\nStopping: what is under way is asked to end, and has a few seconds for it. Once more ends it at once.");
             }
             if sender.send(stop).is_err() {
                 break;

@@ -27,6 +27,9 @@ pub(crate) struct Records<'a, S> {
     store: &'a S,
 }
 
+/// How many runs are looked through for an artifact.
+const LOOKBACK: usize = 50;
+
 /// The name of a run: its pipeline and id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RunName {
@@ -106,6 +109,28 @@ impl<'a, S: ObjectStore> Records<'a, S> {
                 Err(CliError::new(format!("`{wanted}` may be any of {}", ids.join(", "))))
             }
         }
+    }
+
+    /// The run that is named, or the newest one in which `step` left `output`; where there is none, the newest of all.
+    pub(crate) async fn with_output(&self, wanted: Option<&str>, reference: &str) -> Result<RunView, CliError> {
+        let newest = self.view(&self.find(wanted, None).await?).await?;
+        let left = |view: &RunView| {
+            reference.split_once('.').is_some_and(|(step, output)| {
+                view.commits.get(step).is_some_and(|commit| commit.outputs.contains_key(output))
+            })
+        };
+        if wanted.is_some() || left(&newest) {
+            return Ok(newest);
+        }
+        for name in self.runs(None).await?.into_iter().rev().skip(1).take(LOOKBACK) {
+            // A damaged run is no reason to find nothing: older ones may do.
+            if let Ok(view) = self.view(&name).await
+                && left(&view)
+            {
+                return Ok(view);
+            }
+        }
+        Ok(newest)
     }
 
     /// The newest run that has not ended.

@@ -47,7 +47,7 @@ enum ArtifactsCommand {
     Get {
         /// `STEP.OUTPUT`.
         artifact: String,
-        /// The run; the newest where none is given.
+        /// The run; the newest that left it where none is given.
         #[arg(long)]
         run: Option<String>,
         /// Where to; the output's own name in the current folder where that is not said.
@@ -61,7 +61,7 @@ enum ArtifactsCommand {
     Cat {
         /// `STEP.OUTPUT`.
         artifact: String,
-        /// The run; the newest where none is given.
+        /// The run; the newest that left it where none is given.
         #[arg(long)]
         run: Option<String>,
     },
@@ -89,7 +89,7 @@ pub(crate) async fn run(context: &Context, args: &ArtifactsArgs) -> CommandResul
             list(context, &local, &view, *output);
         }
         ArtifactsCommand::Get { artifact, run, to, force } => {
-            let view = records.view(&records.find(run.as_deref(), None).await?).await?;
+            let view = records.with_output(run.as_deref(), artifact).await?;
             let (path, found) = find(&view, artifact)?;
             let own_name = Path::new(&path).file_name().map(PathBuf::from).unwrap_or_else(|| PathBuf::from(artifact));
             let target = to.clone().unwrap_or(own_name);
@@ -106,7 +106,7 @@ pub(crate) async fn run(context: &Context, args: &ArtifactsArgs) -> CommandResul
             context.printer.say(&format!("{artifact} → {} ({})", target.display(), units::bytes(found.bytes)));
         }
         ArtifactsCommand::Cat { artifact, run } => {
-            let view = records.view(&records.find(run.as_deref(), None).await?).await?;
+            let view = records.with_output(run.as_deref(), artifact).await?;
             let (_, found) = find(&view, artifact)?;
             if found.kind == ArtifactKind::Directory {
                 return Err(CliError::new(format!("{artifact} is a directory"))

@@ -31,7 +31,7 @@ use crate::render::units;
 pub(crate) struct LineageArgs {
     /// `MODEL`, `MODEL@VERSION`, `MODEL@ALIAS` or `STEP.OUTPUT`.
     subject: String,
-    /// The run, for `STEP.OUTPUT`; the newest where none is given.
+    /// The run, for `STEP.OUTPUT`; the newest that left it where none is given.
     #[arg(long)]
     run: Option<String>,
     /// The form of the answer.
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: &LineageArgs) -> CommandResult 
     let records = Records::new(local.store());
     let root = match args.subject.split_once('.') {
         Some(_) => {
-            let view = records.view(&records.find(args.run.as_deref(), None).await?).await?;
+            let view = records.with_output(args.run.as_deref(), &args.subject).await?;
             let (_, artifact) = artifacts::find(&view, &args.subject)?;
             let (step, output) = args.subject.split_once('.').unwrap_or_default();
             let mut tree = Tree { records: &records, view: &view, seen: BTreeSet::new() };

@@ -197,3 +197,15 @@ fn the_newest_run_is_the_one_that_started_last() {
         assert_eq!(project.json(&["status", "-o", "json"])["run"]["pipeline"], pipeline);
     }
 }
+
+#[test]
+fn an_artifact_is_found_in_the_newest_run_that_left_it() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  a:\n    steps:\n      s:\n        run: [sh, -c, 'echo a > $1', sh, \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n  b: {steps: {t: {run: [\"true\"]}}}\n",
+    );
+    let _ = project.liminal(&["run", "a"]).exits(0);
+    let _ = project.liminal(&["run", "b"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "a\n");
+    let _ = project.liminal(&["lineage", "s.o"]).exits(0).prints("step s");
+    let _ = project.liminal(&["artifacts", "cat", "s.x"]).exits(1).says("no artifact");
+}

@@ -37,10 +37,10 @@ pub fn plan_destroy(target: &Target, state: Option<&LoadedState>, observed: &Obs
         releases.extend(existing.iter().map(|revision| (pipeline.clone(), *revision)));
     }
     let mut used = Some(BTreeSet::new());
+    let mut kept = 0_usize;
     for (pipeline, revision) in releases {
         if observed.pinned.contains(&revision) {
-            let note = format!("release {} of {pipeline} is kept for a run that is not finished", revision.short());
-            draft.notes.push(note);
+            kept += 1;
             used = used.and_then(|mut used: BTreeSet<_>| {
                 for digest in packages_of(observed.known_releases.get(&revision)?) {
                     used.extend(resources_of(digest, observed.known_packages.get(&digest)?));
@@ -50,6 +50,9 @@ pub fn plan_destroy(target: &Target, state: Option<&LoadedState>, observed: &Obs
         } else {
             draft.delete_releases.insert((pipeline, revision));
         }
+    }
+    if kept > 0 {
+        draft.notes.push(format!("{kept} releases stay with what they need, since records of runs refer to them"));
     }
     match used {
         Some(used) => {

@@ -250,8 +250,6 @@ impl<'a> Planner<'a> {
         for revision in surplus {
             if existing.contains(&revision) && pinned(&revision) {
                 self.retained.insert((pipeline.clone(), revision));
-                let note = format!("release {} of {pipeline} is kept for a run that is not finished", revision.short());
-                self.draft.notes.push(note);
             } else if existing.contains(&revision) || before.is_some_and(|before| before.retired.contains(&revision)) {
                 self.draft.delete_releases.insert((pipeline.clone(), revision));
             }
