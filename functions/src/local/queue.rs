@@ -29,6 +29,9 @@ use crate::ports::Receipt;
 /// How long a statement waits for another process: far longer than any of ours takes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The pause before a file that others are opening is tried again.
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
+
 const SCHEMA: &str = "
     create table if not exists messages (
         id integer primary key autoincrement,
@@ -83,13 +86,13 @@ impl<C: Clock> SqliteQueue<C> {
     pub fn open(path: impl Into<PathBuf>, clock: C) -> Result<OpenedQueue<C>, QueueError> {
         let path = path.into();
         let mut set_aside = None;
-        let connection = match connect(&path) {
+        let connection = match connect_patiently(&path) {
             Ok(connection) => connection,
             Err(error) if is_damage(&error) => {
                 let aside = move_aside(&path, clock.now())
                     .map_err(|source| unavailable(&path, "set a damaged file aside", source))?;
                 set_aside = Some(aside);
-                connect(&path).map_err(|source| failed(&path, "open", source))?
+                connect_patiently(&path).map_err(|source| failed(&path, "open", source))?
             }
             Err(error) => return Err(failed(&path, "open", error)),
         };
@@ -202,6 +205,23 @@ impl<C: Clock> WatchedQueue for SqliteQueue<C> {
 fn parts(receipt: &Receipt) -> Option<(i64, u32)> {
     let (id, receives) = receipt.as_str().split_once('.')?;
     Some((id.parse().ok()?, receives.parse().ok()?))
+}
+
+/// Several processes may open a new file at once. SQLite reports the switch to write-ahead logging as busy without asking
+/// the busy handler (https://sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode), so it is tried again.
+fn connect_patiently(path: &Path) -> rusqlite::Result<Connection> {
+    let start = std::time::Instant::now();
+    loop {
+        match connect(path) {
+            Err(error)
+                if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+                    && start.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(OPEN_PAUSE);
+            }
+            other => return other,
+        }
+    }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
