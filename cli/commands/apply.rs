@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use liminal_infra::source::Snapshot;
+use liminal_schemas::digest::Digest;
 use liminal_schemas::plan::PLAN_FORMAT;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
@@ -13,6 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
 use crate::platform::Local;
 use crate::project;
+use crate::render::plan_text;
 
 /// Make an environment what the definition says.
 ///
@@ -72,12 +75,14 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
         let revision = plan.base.source.commit.clone().filter(|_| !plan.base.source.dirty);
         let project = open_planned(context, &plan, revision.as_deref())?;
         let local = Local::at(context, &project.directory)?;
-        return carry_out(context, &local, &project, &plan, args.approval.options(true, false)).await;
+        let files = (&project.snapshot, Some(project.snapshot.tree_digest()));
+        return carry_out(context, &local, files, &plan, args.approval.options(true, false)).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
     let local = Local::at(context, &project.directory)?;
     let plan = local.plan(&project).await?;
-    carry_out(context, &local, &project, &plan, args.approval.options(false, false)).await
+    let files = (&project.snapshot, Some(project.snapshot.tree_digest()));
+    carry_out(context, &local, files, &plan, args.approval.options(false, false)).await
 }
 
 /// The project as the plan saw it: the work tree if it still is that, else the commit.
@@ -115,25 +120,24 @@ impl Approval {
     }
 }
 
-/// Shows a plan, asks, carries it out, and says what came of it.
+/// Shows a plan, asks, carries it out, and says what came of it. `tree` is the digest that the files must still have; none
+/// for a plan that needs no definition.
 pub(crate) async fn carry_out(
     context: &Context,
     local: &Local,
-    project: &project::Project,
+    (files, tree): (&Snapshot, Option<Digest>),
     plan: &Plan,
     options: ApplyOptions,
 ) -> CommandResult {
-    let text = crate::render::plan_text::text(plan, &context.printer.out);
-    context.printer.data(&text);
+    context.printer.data(&plan_text::text(plan, &context.printer.out));
     if !plan.has_changes && !options.delete_data {
         return Ok(ExitCode::Ok);
     }
-    let purpose = plan.purpose;
-    if !options.approved && !confirm(context, purpose)? {
+    if !options.approved && !confirm(context, plan.purpose)? {
         context.printer.say("Nothing was changed.");
         return Ok(ExitCode::Error);
     }
-    local.apply(context, &project.snapshot, Some(project.snapshot.tree_digest()), plan, &options).await
+    local.apply(context, files, tree, plan, &options).await
 }
 
 /// Asks whether to go on. Where nobody can be asked, the flag is asked for instead.

@@ -2,14 +2,12 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Plan;
 
 use super::apply::Approval;
-use super::apply::confirm;
+use super::apply::carry_out;
 use crate::app::Context;
 use crate::error::CommandResult;
-use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
 use crate::platform::Local;
 use crate::project;
-use crate::render::plan_text;
 
 /// Make an earlier release live again.
 ///
@@ -40,15 +38,7 @@ pub(crate) async fn carry_out_without_project(
     plan: &Plan,
     options: ApplyOptions,
 ) -> CommandResult {
-    context.printer.data(&plan_text::text(plan, &context.printer.out));
-    if !plan.has_changes && !options.delete_data {
-        return Ok(ExitCode::Ok);
-    }
-    if !options.approved && !confirm(context, plan.purpose)? {
-        context.printer.say("Nothing was changed.");
-        return Ok(ExitCode::Error);
-    }
     let directory = project::locate(&context.settings.directory)?;
     let files = project::snapshot(&directory, None)?;
-    local.apply(context, &files, None, plan, &options).await
+    carry_out(context, local, (&files, None), plan, options).await
 }

@@ -21,6 +21,7 @@ use liminal_infra::apply::history;
 use liminal_infra::observe;
 use liminal_infra::plan;
 use liminal_infra::plan::Desired;
+use liminal_infra::plan::Observed;
 use liminal_infra::plan::Revised;
 use liminal_infra::plan::Target;
 use liminal_infra::plan::forecast::default_params;
@@ -134,14 +135,7 @@ impl Local {
             None => None,
         };
         let wanted = BTreeMap::from([(pipeline.clone(), to)]);
-        let objects = ControlObjects(self.store());
-        let (progress, packages) = (Progress::silent(), BTreeMap::new());
-        let python = MachinePython { environments: self.environments(), progress: &progress };
-        let resources = LocalResources { objects: &objects, python: &python, files: &NoFiles, packages: &packages };
-        let concerned = BTreeSet::from([pipeline]);
-        let observed = observe::observe_deployed(&objects, &resources, Some(&loaded), Some(&concerned))
-            .await
-            .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))?;
+        let observed = self.observe_deployed(&loaded, Some(&BTreeSet::from([pipeline]))).await?;
         plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted)
             .or_failed(|| "there is no rollback".to_owned())
     }
@@ -152,14 +146,23 @@ impl Local {
             .state()
             .await?
             .ok_or_else(|| CliError::new("nothing was applied yet, so there is nothing to destroy"))?;
+        let observed = self.observe_deployed(&loaded, None).await?;
+        plan::plan_destroy(&target_of(&loaded), Some(&loaded), &observed).or_failed(|| "there is no plan".to_owned())
+    }
+
+    /// What is deployed, of some pipelines or of all, for plans that need no definition.
+    async fn observe_deployed(
+        &self,
+        loaded: &LoadedState,
+        pipelines: Option<&BTreeSet<PipelineName>>,
+    ) -> Result<Observed, CliError> {
         let objects = ControlObjects(self.store());
         let (progress, packages) = (Progress::silent(), BTreeMap::new());
         let python = MachinePython { environments: self.environments(), progress: &progress };
         let resources = LocalResources { objects: &objects, python: &python, files: &NoFiles, packages: &packages };
-        let observed = observe::observe_deployed(&objects, &resources, Some(&loaded), None)
+        observe::observe_deployed(&objects, &resources, Some(loaded), pipelines)
             .await
-            .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))?;
-        plan::plan_destroy(&target_of(&loaded), Some(&loaded), &observed).or_failed(|| "there is no plan".to_owned())
+            .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))
     }
 
     /// Carries a plan out.
