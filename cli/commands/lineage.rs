@@ -137,6 +137,13 @@ impl<S: ObjectStore> Tree<'_, S> {
                 InputSource::File { path, content } => {
                     node.children.push(LineageNode::new(format!("./{path}"), content.short()));
                 }
+                InputSource::Trigger => {
+                    let object = self.view.record.object.as_ref();
+                    let (label, detail) = object.map_or((source.to_string(), String::new()), |object| {
+                        (object.uri.clone(), object.artifact.digest.short())
+                    });
+                    node.children.push(LineageNode::new(label, detail));
+                }
                 InputSource::Model { .. } => {
                     let pin = self.view.record.models.get(&format!("{name}.{input}"));
                     let (label, detail) = pin.map_or((source.to_string(), String::new()), |pin| {

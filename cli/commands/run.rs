@@ -70,6 +70,7 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
         revision: release.revision(),
         params,
         models: local.pin_models(release).await?,
+        object: None,
         cache: RunCache { off: args.no_cache, fresh },
         source,
         started_at: local.now(),

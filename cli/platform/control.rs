@@ -335,15 +335,16 @@ fn stop_flag(mut interrupt: tokio::sync::watch::Receiver<Stop>) -> std::sync::Ar
 
 fn describe(operation: &Operation) -> String {
     match operation {
-        Operation::CreateResource { address } => match address.kind {
-            ResourceKind::Package => format!("package {}", address.digest.short()),
-            ResourceKind::Python => format!("Python environment {}", address.digest.short()),
-        },
+        Operation::CreateResource { address } if address.kind == ResourceKind::Python => {
+            format!("Python environment {}", address.digest.short())
+        }
         Operation::WriteRelease { pipeline, revision } | Operation::DeleteRelease { pipeline, revision } => {
             format!("release {} of {pipeline}", revision.short())
         }
         Operation::MoveLive { pipeline, .. } | Operation::RemoveLive { pipeline, .. } => format!("live {pipeline}"),
-        Operation::DeleteResource { address } => format!("{} {}", address.kind.as_str(), address.digest.short()),
+        Operation::CreateResource { address } | Operation::DeleteResource { address } => {
+            format!("{} {}", address.kind.as_str(), address.digest.short())
+        }
     }
 }
 

@@ -67,9 +67,10 @@ impl Local {
         }
         for address in &addresses {
             resources.create(address).await.map_err(|error| {
-                let what = match address.kind {
-                    ResourceKind::Package => "the package of a step can not be made",
-                    ResourceKind::Python => "the Python environment can not be made",
+                let what = if address.kind == ResourceKind::Python {
+                    "the Python environment can not be made"
+                } else {
+                    "the package of a step can not be made"
                 };
                 CliError::because(what, error.as_ref())
             })?;

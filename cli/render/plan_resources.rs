@@ -68,6 +68,16 @@ impl<'a> Known<'a> {
         let (what, about) = match address.kind {
             ResourceKind::Python => ("python environment", self.python(&address.digest)),
             ResourceKind::Package => ("package", self.package(&address.digest)),
+            kind @ (ResourceKind::Bundle
+            | ResourceKind::Role
+            | ResourceKind::Logs
+            | ResourceKind::Queue
+            | ResourceKind::Function
+            | ResourceKind::Task
+            | ResourceKind::Mapping
+            | ResourceKind::Schedule
+            | ResourceKind::Notification
+            | ResourceKind::Rule) => (kind.as_str(), String::new()),
         };
         if about.is_empty() { format!("{what} {digest}") } else { one_line(&format!("{what} {digest} ({about})")) }
     }

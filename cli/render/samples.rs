@@ -39,6 +39,7 @@ use liminal_schemas::state::ResourceKind;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::step::CachePolicy;
+use liminal_schemas::step::Compute;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::OutputRole;
 use liminal_schemas::step::OutputSpec;
@@ -75,6 +76,8 @@ pub(super) fn step(phase: Phase, step: &str, parents: &[&str]) -> (StepName, Ste
         timeout_seconds: 600,
         resources: Resources::default(),
         cache: CachePolicy::On,
+        compute: Compute::Auto,
+        image: None,
     };
     (name(step), spec)
 }
@@ -87,6 +90,7 @@ pub(super) fn release_of(steps: impl IntoIterator<Item = (StepName, StepSpec)>) 
         pipeline: name("train"),
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        triggers: Vec::new(),
         steps: steps.into_iter().collect(),
     }
 }
@@ -165,6 +169,8 @@ pub(super) fn empty_plan() -> Plan {
         unchanged: 1,
         operations: Vec::new(),
         notes: Vec::new(),
+        permissions: Vec::new(),
+        placements: Vec::new(),
         documents: PlanDocuments::default(),
     }
 }
@@ -300,6 +306,7 @@ pub(super) fn run_record() -> RunRecord {
         revision: release().revision(),
         params: BTreeMap::new(),
         models: BTreeMap::new(),
+        object: None,
         cache: RunCache::default(),
         source: SourceVersion::default(),
         started_at: START,

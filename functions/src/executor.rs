@@ -76,6 +76,8 @@ pub enum AttemptOutcome {
     Failed(Failure),
     /// It was stopped from outside before it ended, which says nothing about the step.
     Stopped,
+    /// Something else carries it out from here on and will write its end down: a Fargate task.
+    Handed,
 }
 
 /// Carries out attempts.

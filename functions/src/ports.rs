@@ -9,6 +9,7 @@ use std::time::Duration;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
 
 use crate::executor::Executor;
@@ -253,8 +254,8 @@ pub trait Platform: Send + Sync + 'static {
     /// The source of random values.
     fn nonces(&self) -> &Self::Nonces;
 
-    /// The queue that messages for a step go to.
-    fn queue_for(&self, pipeline: &PipelineName, run: &RunId, step: &StepName) -> String;
+    /// The queue that messages for a step of a run go to. `spec` is the step as the run's release has it.
+    fn queue_for(&self, pipeline: &PipelineName, run: &RunId, step: &StepName, spec: &StepSpec) -> String;
 
     /// The name under which this runner opens attempts.
     fn worker(&self) -> &str;

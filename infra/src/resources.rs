@@ -51,6 +51,8 @@ enum ResourceError {
         "{path}:{line} names another file (`{text}`), and only the requirements file itself is read; write its lines here instead"
     )]
     RequirementsElsewhere { path: String, line: usize, text: String },
+    #[error("a {0} is a resource of the platform `aws`, and this environment is on `local`")]
+    NotHere(&'static str),
     #[error("its document can not be written")]
     Document(#[from] serde_json::Error),
 }
@@ -116,6 +118,16 @@ impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {
         match address.kind {
             ResourceKind::Package => self.create_package(&address.digest).await,
             ResourceKind::Python => self.create_python(&address.digest).await,
+            ResourceKind::Bundle
+            | ResourceKind::Role
+            | ResourceKind::Logs
+            | ResourceKind::Queue
+            | ResourceKind::Function
+            | ResourceKind::Task
+            | ResourceKind::Mapping
+            | ResourceKind::Schedule
+            | ResourceKind::Notification
+            | ResourceKind::Rule => Err(ResourceError::NotHere(address.kind.as_str()).into()),
         }
     }
 
@@ -135,6 +147,16 @@ impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {
                     there
                 }
                 ResourceKind::Python => self.python.exists(address).await?,
+                ResourceKind::Bundle
+                | ResourceKind::Role
+                | ResourceKind::Logs
+                | ResourceKind::Queue
+                | ResourceKind::Function
+                | ResourceKind::Task
+                | ResourceKind::Mapping
+                | ResourceKind::Schedule
+                | ResourceKind::Notification
+                | ResourceKind::Rule => false,
             };
             if there {
                 present.insert(address.clone());
@@ -151,6 +173,16 @@ impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {
                 self.objects.delete(&keys::package(&address.digest)).await
             }
             ResourceKind::Python => self.python.remove(address).await,
+            ResourceKind::Bundle
+            | ResourceKind::Role
+            | ResourceKind::Logs
+            | ResourceKind::Queue
+            | ResourceKind::Function
+            | ResourceKind::Task
+            | ResourceKind::Mapping
+            | ResourceKind::Schedule
+            | ResourceKind::Notification
+            | ResourceKind::Rule => Err(ResourceError::NotHere(address.kind.as_str()).into()),
         }
     }
 }

@@ -69,7 +69,7 @@ impl CacheKeyParts {
         let params = context.params.into_iter().filter(|(name, _)| used.contains(name)).collect();
         let bindings = step.inputs.iter().filter(|(_, source)| match source {
             InputSource::Param { .. } | InputSource::File { .. } => true,
-            InputSource::Output { .. } | InputSource::Model { .. } => false,
+            InputSource::Output { .. } | InputSource::Model { .. } | InputSource::Trigger => false,
         });
         let secrets = step.templates().flat_map(Template::references).filter_map(|reference| match reference {
             Reference::Secret(name) => Some((name.clone(), context.secrets?.get(name)?.clone())),

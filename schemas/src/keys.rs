@@ -18,6 +18,27 @@ pub fn package_spec(digest: &Digest) -> String {
     format!("packages/{}.json", digest.hex())
 }
 
+/// The zip that a function or a task runs.
+pub fn bundle(digest: &Digest) -> String {
+    format!("{BUNDLES_PREFIX}{}.zip", digest.hex())
+}
+
+/// What is known of such a zip: written after it, so that where it is, the zip is.
+pub fn bundle_facts(digest: &Digest) -> String {
+    format!("{BUNDLES_PREFIX}{}.json", digest.hex())
+}
+
+/// All bundles.
+pub const BUNDLES_PREFIX: &str = "bundles/";
+
+/// Marks a run that has not ended, so that a sweeper finds it without looking at all runs that ever were.
+pub fn open_run(pipeline: &PipelineName, run: &RunId) -> String {
+    format!("{OPEN_PREFIX}{pipeline}/{run}")
+}
+
+/// All marks of runs that have not ended.
+pub const OPEN_PREFIX: &str = "open/";
+
 /// An artifact: a file, or the listing of a directory.
 pub fn artifact(digest: &Digest) -> String {
     let hex = digest.hex();

@@ -3,6 +3,7 @@
 //! Definition → graph → release → plan, and the records of a run. Nothing here performs I/O, reads a clock, draws a
 //! random number or looks at the environment; whoever needs these passes them in.
 
+pub mod aws;
 pub mod cache_key;
 pub mod compare;
 pub mod definition;
@@ -15,6 +16,7 @@ pub mod keys;
 pub mod message;
 pub mod name;
 pub mod plan;
+pub mod platform;
 pub mod release;
 pub mod run;
 pub mod state;
@@ -22,4 +24,5 @@ pub mod step;
 mod suggestion;
 pub mod template;
 pub mod time;
+pub mod trigger;
 pub mod value;

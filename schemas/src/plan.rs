@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::aws::policy::Statement;
+use crate::aws::resource::CloudResource;
 use crate::digest::Digest;
 use crate::name::EnvironmentName;
 use crate::name::PipelineName;
@@ -16,6 +18,7 @@ use crate::release::PackageSpec;
 use crate::release::Release;
 use crate::run::SourceVersion;
 use crate::state::ResourceAddress;
+use crate::step::Compute;
 
 /// The version of the plan document that this code writes: `major.minor`. A reader may ignore fields it does not know
 /// as long as the major number is its own.
@@ -47,6 +50,12 @@ pub struct Plan {
     /// Things that are held back, and why.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What changes about permissions, role by role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<PermissionChange>,
+    /// Where each step that changes will run, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placements: Vec<Placement>,
     /// The documents that operations refer to by digest.
     pub documents: PlanDocuments,
 }
@@ -110,6 +119,34 @@ pub struct PipelineChange {
     /// What the next run will do, step by step.
     #[serde(default)]
     pub forecast: BTreeMap<StepName, StepForecast>,
+}
+
+/// A change of what a step, or a part of the platform, may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionChange {
+    /// Whose role it is: `train/fit` for a step, `starter` for a part of the platform.
+    pub subject: String,
+    /// What happens to it.
+    pub action: ChangeAction,
+    /// What it may do from now on, and could not before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gained: Vec<Statement>,
+    /// What it could do before, and may no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Statement>,
+}
+
+/// Where a step will run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The step.
+    pub step: StepName,
+    /// The service: never `auto`.
+    pub compute: Compute,
+    /// Why, in one sentence without a full stop.
+    pub reason: String,
 }
 
 /// What happens to a thing.
@@ -239,6 +276,9 @@ pub struct PlanDocuments {
     /// Packages to build, by digest.
     #[serde(default)]
     pub packages: BTreeMap<Digest, PackageSpec>,
+    /// Cloud resources to make, by address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<ResourceAddress, CloudResource>,
     /// Revisions per pipeline that stay for rollback when the plan is carried out, newest first.
     #[serde(default)]
     pub retired: BTreeMap<PipelineName, Vec<Digest>>,

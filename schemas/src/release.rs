@@ -12,6 +12,7 @@ use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
 use crate::step::StepSpec;
+use crate::trigger::Trigger;
 use crate::value::Value;
 use crate::value::ValueType;
 
@@ -40,6 +41,9 @@ pub struct Release {
     /// The secrets that steps use, by reference.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<FieldName, SecretRef>,
+    /// What starts runs of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
     /// The steps.
     pub steps: BTreeMap<StepName, StepSpec>,
 }

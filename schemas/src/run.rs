@@ -39,6 +39,9 @@ pub struct RunRecord {
     /// The models that inputs refer to, resolved when the run started: by `step.input`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub models: BTreeMap<String, PinnedModel>,
+    /// The object that started it, or that was given by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<TriggerObject>,
     /// How the run treats results of earlier runs.
     #[serde(default)]
     pub cache: RunCache,
@@ -70,6 +73,18 @@ pub struct PinnedModel {
     /// Its version.
     pub version: u64,
     /// The artifact of that version.
+    pub artifact: Artifact,
+}
+
+/// An object that started a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TriggerObject {
+    /// Where it was: `s3://bucket/key`, or the path of a file.
+    pub uri: String,
+    /// Its version there, as far as the bucket keeps versions; its entity tag otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its content.
     pub artifact: Artifact,
 }
 

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::aws::resource::CloudResource;
 use crate::digest::Digest;
 use crate::name::EnvironmentName;
 use crate::name::PipelineName;
@@ -86,6 +87,26 @@ pub enum ResourceKind {
     Package,
     /// A Python environment: a virtual environment on this machine.
     Python,
+    /// The zip that a function or a task runs.
+    Bundle,
+    /// An IAM role.
+    Role,
+    /// A log group.
+    Logs,
+    /// A queue with its dead-letter queue.
+    Queue,
+    /// A Lambda function.
+    Function,
+    /// A Fargate task definition.
+    Task,
+    /// What hands a queue's messages to a function.
+    Mapping,
+    /// A schedule.
+    Schedule,
+    /// Notifications of a bucket.
+    Notification,
+    /// A rule for events.
+    Rule,
 }
 
 impl ResourceKind {
@@ -94,8 +115,34 @@ impl ResourceKind {
         match self {
             Self::Package => "package",
             Self::Python => "python",
+            Self::Bundle => "bundle",
+            Self::Role => "role",
+            Self::Logs => "logs",
+            Self::Queue => "queue",
+            Self::Function => "function",
+            Self::Task => "task",
+            Self::Mapping => "mapping",
+            Self::Schedule => "schedule",
+            Self::Notification => "notification",
+            Self::Rule => "rule",
         }
     }
+
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::Package,
+        Self::Python,
+        Self::Bundle,
+        Self::Role,
+        Self::Logs,
+        Self::Queue,
+        Self::Function,
+        Self::Task,
+        Self::Mapping,
+        Self::Schedule,
+        Self::Notification,
+        Self::Rule,
+    ];
 }
 
 impl std::fmt::Display for ResourceAddress {
@@ -115,11 +162,7 @@ impl TryFrom<String> for ResourceAddress {
     fn try_from(text: String) -> Result<Self, String> {
         let fail = || format!("`{text}` is no resource address");
         let (kind, digest) = text.split_once('/').ok_or_else(fail)?;
-        let kind = match kind {
-            "package" => ResourceKind::Package,
-            "python" => ResourceKind::Python,
-            _ => return Err(fail()),
-        };
+        let kind = ResourceKind::ALL.into_iter().find(|known| known.as_str() == kind).ok_or_else(fail)?;
         Ok(Self { kind, digest: digest.parse().map_err(|_| fail())? })
     }
 }
@@ -129,6 +172,9 @@ impl TryFrom<String> for ResourceAddress {
 pub struct ResourceRecord {
     /// When it was made.
     pub created_at: UtcTime,
+    /// What it is made of, for resources in the cloud: what is needed to look at it and to remove it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Box<CloudResource>>,
 }
 
 /// The intent of an apply, written before its first effect. A killed apply is finished or given up by the next one.
@@ -142,6 +188,9 @@ pub struct Journal {
     pub started_at: UtcTime,
     /// What it set out to do and has not yet recorded as done.
     pub open: Vec<Operation>,
+    /// What the cloud resources among these are made of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<ResourceAddress, CloudResource>,
 }
 
 /// `live/<pipeline>.json`: the one mutable object per pipeline. Moved by compare-and-swap.

@@ -63,6 +63,44 @@ pub struct StepSpec {
     pub resources: Resources,
     /// Whether results are taken from earlier runs.
     pub cache: CachePolicy,
+    /// Which AWS service carries attempts out.
+    #[serde(default, skip_serializing_if = "Compute::is_auto")]
+    pub compute: Compute,
+    /// The container image that attempts run in, where images are used at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// Which AWS service carries the attempts of a step out. No part of a cache key: it changes no result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compute {
+    /// Lambda, unless the step goes beyond one of its limits.
+    #[default]
+    Auto,
+    /// Lambda functions.
+    Lambda,
+    /// Fargate tasks.
+    Fargate,
+}
+
+impl Compute {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Lambda, Self::Fargate];
+
+    /// The word that definitions use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Lambda => "lambda",
+            Self::Fargate => "fargate",
+        }
+    }
+
+    /// Whether nothing was chosen.
+    pub const fn is_auto(&self) -> bool {
+        matches!(self, Self::Auto)
+    }
 }
 
 /// One of the nine parts of the path from data to a model in use.
@@ -190,6 +228,8 @@ pub enum InputSource {
         /// Which version of it.
         version: ModelSelector,
     },
+    /// The object that started the run: `trigger.object`. Brought in as an artifact when the run starts.
+    Trigger,
     /// A file or directory of the project: `./data/rates.csv`. It travels in the step's package, under this path.
     File {
         /// The path below the project folder.
@@ -209,6 +249,7 @@ impl fmt::Display for InputSource {
                 ModelSelector::Version(version) => write!(f, "models.{name}@{version}"),
                 ModelSelector::Alias(alias) => write!(f, "models.{name}@{alias}"),
             },
+            Self::Trigger => f.write_str("trigger.object"),
             Self::File { path, .. } => write!(f, "./{path}"),
         }
     }
@@ -361,8 +402,9 @@ pub enum CachePolicy {
     MaxAge(u64),
 }
 
-/// The timeout of a step that names none, in seconds.
-pub const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
+/// The timeout of a step that names none, in seconds: what an AWS Lambda function can take, so that a step moves to the
+/// cloud as it is.
+pub const DEFAULT_TIMEOUT_SECONDS: u64 = 900;
 
 impl StepSpec {
     /// The step's identity in a release: all of it.
@@ -381,7 +423,9 @@ impl StepSpec {
     pub fn data_parents(&self) -> BTreeSet<&StepName> {
         let made = self.inputs.values().filter_map(|source| match source {
             InputSource::Output { step, .. } => Some(step),
-            InputSource::Param { .. } | InputSource::Model { .. } | InputSource::File { .. } => None,
+            InputSource::Param { .. } | InputSource::Model { .. } | InputSource::Trigger | InputSource::File { .. } => {
+                None
+            }
         });
         made.chain(&self.reads_metrics).collect()
     }
@@ -391,7 +435,10 @@ impl StepSpec {
         let mut used: BTreeSet<&FieldName> = self.reads_params.iter().collect();
         used.extend(self.inputs.values().filter_map(|source| match source {
             InputSource::Param { name } => Some(name),
-            InputSource::Output { .. } | InputSource::Model { .. } | InputSource::File { .. } => None,
+            InputSource::Output { .. }
+            | InputSource::Model { .. }
+            | InputSource::Trigger
+            | InputSource::File { .. } => None,
         }));
         used.extend(self.templates().flat_map(Template::params));
         used

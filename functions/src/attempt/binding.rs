@@ -46,7 +46,7 @@ impl Binding {
         let mut binding = Self::default();
         for (name, source) in &job.spec.inputs {
             match source {
-                InputSource::Output { .. } | InputSource::Model { .. } => {
+                InputSource::Output { .. } | InputSource::Model { .. } | InputSource::Trigger => {
                     if !job.inputs.contains_key(name) {
                         return Err(failure::poison(format!("input `{name}` ({source}) has no content")));
                     }

@@ -204,7 +204,7 @@ impl Shared {
 
     fn launch_here(&self, job: &AttemptJob, folder: &AttemptFolder) -> Result<Launched, Failure> {
         let fetched = job.spec.inputs.iter().filter(|(_, source)| match source {
-            InputSource::Output { .. } | InputSource::Model { .. } => true,
+            InputSource::Output { .. } | InputSource::Model { .. } | InputSource::Trigger => true,
             InputSource::Param { .. } | InputSource::File { .. } => false,
         });
         let fetched: Vec<_> = fetched.map(|(name, _)| name).collect();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::step::StepSpec;
 
 use super::clock::SystemClock;
 use super::clock::SystemNonces;
@@ -76,7 +77,7 @@ impl<S: ObjectStore, Q: Queue, E: Executor> Platform for LocalPlatform<S, Q, E> 
         &SystemNonces
     }
 
-    fn queue_for(&self, _: &PipelineName, run: &RunId, _: &StepName) -> String {
+    fn queue_for(&self, _: &PipelineName, run: &RunId, _: &StepName, _: &StepSpec) -> String {
         queue_of(run)
     }
 

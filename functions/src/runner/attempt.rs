@@ -216,6 +216,7 @@ impl<P: Platform> Runner<P> {
                 self.note_failure(context, step, number, failure).await?;
                 Ok(Handled::PutBack(Duration::ZERO))
             }
+            AttemptOutcome::Handed => Ok(Handled::Done),
         }
     }
 

@@ -156,6 +156,7 @@ fn gather_inputs(
             InputSource::Output { step: maker, output } => {
                 context.commit(maker).and_then(|commit| commit.outputs.get(output).cloned())
             }
+            InputSource::Trigger => context.record.object.as_ref().map(|object| object.artifact.clone()),
             InputSource::Model { .. } => {
                 context.record.models.get(&format!("{step}.{name}")).map(|pinned| pinned.artifact.clone())
             }

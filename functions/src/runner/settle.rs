@@ -131,7 +131,8 @@ impl<P: Platform> Runner<P> {
     /// Asks for a step to be run.
     pub(super) async fn send(&self, context: &RunContext, step: &StepName, delay: Duration) -> Result<(), RunnerError> {
         let message = StepMessage::new(context.pipeline().clone(), context.run().clone(), step.clone());
-        let queue = self.platform.queue_for(context.pipeline(), context.run(), step);
+        let Some(spec) = context.spec(step) else { return Ok(()) };
+        let queue = self.platform.queue_for(context.pipeline(), context.run(), step, spec);
         self.platform.queue().send(&queue, &message.body(), delay).await?;
         Ok(())
     }

@@ -18,6 +18,7 @@ use liminal_schemas::run::SourceVersion;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::step::CachePolicy;
+use liminal_schemas::step::Compute;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::METRICS_OUTPUT;
 use liminal_schemas::step::OutputRole;
@@ -61,6 +62,8 @@ pub(crate) fn step(argument: &str) -> StepSpec {
         timeout_seconds: 120,
         resources: Resources::default(),
         cache: CachePolicy::On,
+        compute: Compute::Auto,
+        image: None,
     }
 }
 
@@ -101,6 +104,7 @@ fn release_of(steps: BTreeMap<StepName, StepSpec>) -> Release {
         pipeline: PipelineName::new("pipeline").expect("valid"),
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        triggers: Vec::new(),
         steps,
     }
 }
@@ -113,6 +117,7 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
         revision: release.revision(),
         params: BTreeMap::new(),
         models: BTreeMap::new(),
+        object: None,
         cache: RunCache::default(),
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),

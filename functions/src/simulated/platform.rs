@@ -3,6 +3,7 @@
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::step::StepSpec;
 
 use super::executor::SimulatedExecutor;
 use super::queue::SimulatedQueue;
@@ -67,7 +68,7 @@ impl Platform for SimulatedPlatform {
         &self.nonces
     }
 
-    fn queue_for(&self, _: &PipelineName, _: &RunId, _: &StepName) -> String {
+    fn queue_for(&self, _: &PipelineName, _: &RunId, _: &StepName, _: &StepSpec) -> String {
         Self::QUEUE.to_owned()
     }
 

@@ -186,6 +186,8 @@ impl Step {
             timeout_seconds: 60,
             resources: Resources::default(),
             cache: CachePolicy::On,
+            compute: Default::default(),
+            image: None,
         };
         Self {
             spec,

@@ -97,7 +97,13 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         let now = ports.clock.now();
         take_over_intent(&mut session.state, now);
         let open = plan.operations.clone();
-        session.state.journal = Some(Journal { apply: terms.id.clone(), plan: plan.digest(), started_at: now, open });
+        session.state.journal = Some(Journal {
+            apply: terms.id.clone(),
+            plan: plan.digest(),
+            started_at: now,
+            open,
+            resources: plan.documents.resources.clone(),
+        });
         match session.save().await {
             Ok(()) => {}
             Err(SaveError::Moved) => return Err(ApplyError::Stale("the state was changed meanwhile".to_owned())),
@@ -117,9 +123,9 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         for stage in operations.chunk_by(|(_, one), (_, other)| Stage::of(one) == Stage::of(other)) {
             let Some((_, first)) = stage.first() else { continue };
             let stage = match Stage::of(first) {
-                Stage::Create | Stage::Write => stage.to_vec(),
+                Stage::Create(_) | Stage::Write => stage.to_vec(),
                 // From here on traffic is touched: the record of all that was made comes first.
-                Stage::Move | Stage::Remove => {
+                Stage::Move | Stage::CreateTriggers | Stage::DeleteTriggers | Stage::Remove => {
                     self.save().await?;
                     stage.to_vec()
                 }
@@ -130,11 +136,11 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
                     free
                 }
                 // What the release of a running run is made of is not told apart here: the next plan does.
-                Stage::DeleteResources if in_use => {
+                Stage::DeleteResources(_) if in_use => {
                     self.skip(stage);
                     continue;
                 }
-                Stage::DeleteResources => stage.to_vec(),
+                Stage::DeleteResources(_) => stage.to_vec(),
             };
             self.perform_all(&stage).await?;
         }

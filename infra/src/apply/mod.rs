@@ -21,6 +21,7 @@ use liminal_schemas::plan::Plan;
 use self::engine::Engine;
 pub use self::event::ApplyEvent;
 pub(crate) use self::operations::live_revision;
+pub(crate) use self::stage::Stage;
 use crate::ports::Clock;
 use crate::ports::Objects;
 use crate::ports::PortError;

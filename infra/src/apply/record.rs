@@ -48,9 +48,11 @@ pub(super) fn check_base(plan: &Plan, loaded: Option<&LoadedState>) -> Result<()
 
 /// Counts what an interrupted apply set out to make as made, so that it is used or collected, but never forgotten.
 pub(super) fn take_over_intent(state: &mut State, now: UtcTime) {
-    for operation in state.journal.take().into_iter().flat_map(|journal| journal.open) {
+    let Some(mut journal) = state.journal.take() else { return };
+    for operation in journal.open {
         if let Operation::CreateResource { address } = operation {
-            state.resources.entry(address).or_insert(ResourceRecord { created_at: now });
+            let resource = journal.resources.remove(&address).map(Box::new);
+            state.resources.entry(address).or_insert(ResourceRecord { created_at: now, resource });
         }
     }
 }
@@ -59,7 +61,9 @@ pub(super) fn take_over_intent(state: &mut State, now: UtcTime) {
 pub(super) fn record_in(state: &mut State, operation: &Operation, plan: &Plan, now: UtcTime) {
     match operation {
         Operation::CreateResource { address } => {
-            state.resources.entry(address.clone()).or_insert(ResourceRecord { created_at: now });
+            let resource = plan.documents.resources.get(address).cloned().map(Box::new);
+            let created_at = state.resources.get(address).map_or(now, |known| known.created_at);
+            state.resources.insert(address.clone(), ResourceRecord { created_at, resource });
         }
         Operation::WriteRelease { .. } => {}
         Operation::MoveLive { pipeline, to, .. } => {

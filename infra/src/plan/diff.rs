@@ -219,7 +219,9 @@ fn retries(fields: &mut Fields, before: &StepSpec, after: &StepSpec) {
 
 /// Whether an input's source is itself part of the key. The maker of an artifact is not: its content is.
 fn input_is_in_key(before: Option<&InputSource>, after: Option<&InputSource>) -> bool {
-    let by_content = |source: &InputSource| matches!(source, InputSource::Output { .. } | InputSource::Model { .. });
+    let by_content = |source: &InputSource| {
+        matches!(source, InputSource::Output { .. } | InputSource::Model { .. } | InputSource::Trigger)
+    };
     match (before, after) {
         (Some(before), Some(after)) => !(by_content(before) && by_content(after)),
         (None, _) | (_, None) => true,
@@ -229,6 +231,8 @@ fn input_is_in_key(before: Option<&InputSource>, after: Option<&InputSource>) ->
 fn input(source: &InputSource) -> String {
     match source {
         InputSource::File { content, .. } => format!("{source} ({})", content.short()),
-        InputSource::Output { .. } | InputSource::Param { .. } | InputSource::Model { .. } => source.to_string(),
+        InputSource::Output { .. } | InputSource::Param { .. } | InputSource::Model { .. } | InputSource::Trigger => {
+            source.to_string()
+        }
     }
 }

@@ -20,6 +20,7 @@ use liminal_schemas::state::State;
 
 use super::PlanError;
 use super::Target;
+use crate::apply::Stage;
 use crate::state::LoadedState;
 
 /// A plan in the making.
@@ -88,7 +89,10 @@ impl Draft {
             .into_iter()
             .map(|(pipeline, revision)| Operation::DeleteRelease { pipeline, revision });
         let resources = self.delete_resources.into_iter().map(|address| Operation::DeleteResource { address });
-        let operations = creates.chain(writes).chain(moves).chain(removes).chain(releases).chain(resources).collect();
+        let mut operations: Vec<Operation> =
+            creates.chain(writes).chain(moves).chain(removes).chain(releases).chain(resources).collect();
+        // The sort is stable: within a stage the order above stays.
+        operations.sort_by_key(Stage::of);
         Plan {
             format_version: PLAN_FORMAT.to_owned(),
             liminal: env!("CARGO_PKG_VERSION").to_owned(),
@@ -107,6 +111,8 @@ impl Draft {
             unchanged: self.unchanged,
             operations,
             notes: self.notes,
+            permissions: Vec::new(),
+            placements: Vec::new(),
             documents: self.documents,
         }
     }

@@ -95,7 +95,7 @@ fn one(
     let facts = match facts(input, name, step, outputs) {
         Ok(facts) => facts,
         Err(Unknown::Maker(maker)) => return (own_change_or(input, name, step, StepForecast::Depends(maker)), None),
-        Err(Unknown::Model) => return (StepForecast::Runs(RerunReason::NeverRan), None),
+        Err(Unknown::Model | Unknown::Object) => return (StepForecast::Runs(RerunReason::NeverRan), None),
     };
     let entry = cache.entry(&facts.parts.key());
     let expired = |entry: &CacheEntry| {
@@ -124,6 +124,8 @@ enum Unknown {
     Maker(StepName),
     /// A model that does not exist yet.
     Model,
+    /// The object that will start the run.
+    Object,
 }
 
 fn facts(
@@ -146,6 +148,8 @@ fn facts(
                 let model = input.models.get(&format!("{name}.{field}")).ok_or(Unknown::Model)?;
                 inputs.insert(field.clone(), model.digest);
             }
+            // Which object starts the next run is not known before it does.
+            InputSource::Trigger => return Err(Unknown::Object),
             InputSource::Param { .. } | InputSource::File { .. } => {}
         }
     }

@@ -296,6 +296,7 @@ fn start_run(world: &World, project: &Project, name: &str) {
         revision: project.revision(name),
         params: BTreeMap::new(),
         models: BTreeMap::new(),
+        object: None,
         cache: RunCache::default(),
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),

@@ -179,6 +179,7 @@ pub(crate) fn release(name: &str, steps: BTreeMap<StepName, StepSpec>) -> Releas
         pipeline: pipeline(name),
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        triggers: Vec::new(),
         steps,
     }
 }
@@ -200,6 +201,8 @@ pub(crate) fn call(module: &str, package: Option<Digest>, timeout_seconds: u64) 
         timeout_seconds,
         resources: Resources::default(),
         cache: CachePolicy::On,
+        compute: liminal_schemas::step::Compute::Auto,
+        image: None,
     }
 }
 

@@ -369,6 +369,7 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
         revision: release.revision(),
         params,
         models: BTreeMap::new(),
+        object: None,
         cache: RunCache::default(),
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),

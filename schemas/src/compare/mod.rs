@@ -149,7 +149,9 @@ fn shown_output(output: &OutputSpec) -> String {
 fn shown_binding(source: &InputSource) -> String {
     match source {
         InputSource::File { content, .. } => format!("{source} {}", content.short()),
-        InputSource::Output { .. } | InputSource::Param { .. } | InputSource::Model { .. } => source.to_string(),
+        InputSource::Output { .. } | InputSource::Param { .. } | InputSource::Model { .. } | InputSource::Trigger => {
+            source.to_string()
+        }
     }
 }
 

@@ -71,7 +71,9 @@ impl<'a> Resolver<'a> {
         }
         match self.input(step, artifact, edges) {
             Some(source @ InputSource::Output { .. }) => drop(inputs.sources.insert(name, source)),
-            Some(InputSource::Param { .. } | InputSource::Model { .. } | InputSource::File { .. }) => {
+            Some(
+                InputSource::Param { .. } | InputSource::Model { .. } | InputSource::Trigger | InputSource::File { .. },
+            ) => {
                 let message =
                     format!("`{}` is no output of a step, and only these become model versions", artifact.value);
                 self.findings.push(

@@ -33,6 +33,7 @@ use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
+use crate::platform::PlatformSpec;
 use crate::release::PackageSpec;
 use crate::release::ParamSpec;
 use crate::release::RELEASE_SCHEMA;
@@ -56,6 +57,8 @@ pub struct Resolved {
     pub project: ProjectName,
     /// The environment that it was resolved for.
     pub environment: EnvironmentName,
+    /// What carries that environment out.
+    pub platform: PlatformSpec,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
     /// The releases, one for each pipeline.
@@ -83,6 +86,7 @@ pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut R
     (!report.has_errors()).then(|| Resolved {
         project: definition.project.value.clone(),
         environment: definition.environment.clone(),
+        platform: PlatformSpec::Local,
         keep: definition.keep,
         releases,
         packages: resolver.packages.into_specs(),
@@ -143,6 +147,7 @@ impl<'a> Resolver<'a> {
             pipeline: name.clone(),
             params: scope.params.iter().map(|(name, spec)| ((*name).clone(), (*spec).clone())).collect(),
             secrets: self.secrets_of(&specs),
+            triggers: Vec::new(),
             steps: specs,
         }
     }

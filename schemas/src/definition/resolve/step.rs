@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::definition::model::ActionDefinition;
 use crate::step::Action;
+use crate::step::Compute;
 use crate::step::DEFAULT_TIMEOUT_SECONDS;
 use crate::step::Resources;
 use crate::step::Retries;
@@ -54,6 +55,8 @@ impl<'a> Resolver<'a> {
             timeout_seconds: if inline { DEFAULT_TIMEOUT_SECONDS } else { settings.timeout_seconds },
             resources: if inline { Resources::default() } else { settings.resources },
             cache: settings.cache,
+            compute: Compute::Auto,
+            image: None,
             action,
         }
     }

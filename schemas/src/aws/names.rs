@@ -1,0 +1,144 @@
+//! The names of cloud resources: deterministic, within each service's limit, and never the same for two things.
+//!
+//! Limits (botocore service models of 2026-11-24): Lambda function 64, IAM role 64, SQS queue 80, Scheduler schedule 64,
+//! EventBridge rule 64, ECS family 255, S3 bucket 63, log group 512.
+
+use crate::aws::AwsPlace;
+use crate::digest::Digest;
+use crate::name::EnvironmentName;
+use crate::name::PipelineName;
+use crate::name::ProjectName;
+use crate::name::StepName;
+
+/// The longest name of a function, role, schedule or rule.
+pub const MAX_NAME: usize = 64;
+
+/// The longest name of a queue whose dead-letter queue has the same name and [`DEAD_LETTER_SUFFIX`].
+pub const MAX_QUEUE_NAME: usize = 76;
+
+/// What the name of a dead-letter queue ends with.
+pub const DEAD_LETTER_SUFFIX: &str = "-dlq";
+
+/// The path that all roles of an environment are below, so that a deployer may be confined to it.
+pub fn role_path(project: &ProjectName, environment: &EnvironmentName) -> String {
+    format!("/liminal/{project}/{environment}/")
+}
+
+/// What every name of an environment's resources begins with, as long as it is not shortened.
+pub fn prefix(project: &ProjectName, environment: &EnvironmentName) -> String {
+    format!("liminal-{project}-{environment}-")
+}
+
+/// A name made of parts and a digest, at most `max` characters long: `liminal-<part>-…-<digest8>`. When it would be longer,
+/// all but the ends of it gives way to a hash of the whole, so that different things keep different names.
+pub fn resource(parts: &[&str], digest: &Digest, max: usize) -> String {
+    let whole = format!("liminal-{}", parts.join("-"));
+    let tail = format!("-{}", digest.short());
+    if whole.len() + tail.len() <= max {
+        return format!("{whole}{tail}");
+    }
+    let hash = Digest::of_bytes(whole.as_bytes()).short();
+    let room = max.saturating_sub(tail.len() + hash.len() + 1);
+    // Names are ASCII, so that any position is a boundary.
+    let start = whole.get(..room).unwrap_or(&whole).trim_end_matches('-');
+    format!("{start}-{hash}{tail}")
+}
+
+/// The queue of a step. It is named by the step's digest, so that whoever has the release of a run finds it.
+pub fn step_queue(
+    project: &ProjectName,
+    environment: &EnvironmentName,
+    pipeline: &PipelineName,
+    step: &StepName,
+    step_digest: &Digest,
+) -> String {
+    let parts = [project.as_str(), environment.as_str(), pipeline.as_str(), step.as_str()];
+    resource(&parts, step_digest, MAX_QUEUE_NAME)
+}
+
+/// The queue that events, schedules and the sweeper's ticks go to. One per environment.
+pub fn trigger_queue(project: &ProjectName, environment: &EnvironmentName) -> String {
+    let identity = Digest::of_bytes(prefix(project, environment).as_bytes());
+    resource(&[project.as_str(), environment.as_str(), "triggers"], &identity, MAX_QUEUE_NAME)
+}
+
+/// The log group of a step. It does not change with the step, so that logs go on.
+pub fn step_log_group(
+    project: &ProjectName,
+    environment: &EnvironmentName,
+    pipeline: &PipelineName,
+    step: &StepName,
+) -> String {
+    format!("/liminal/{project}/{environment}/{pipeline}/{step}")
+}
+
+/// The log group of the function that starts runs.
+pub fn starter_log_group(project: &ProjectName, environment: &EnvironmentName) -> String {
+    format!("/liminal/{project}/{environment}/starter")
+}
+
+/// Where in the bucket the objects of an environment are.
+pub fn object_prefix(project: &ProjectName, environment: &EnvironmentName) -> String {
+    format!("{project}/{environment}/")
+}
+
+/// The bucket that `liminal bootstrap` makes.
+pub fn default_bucket(account: &str, region: &str) -> String {
+    format!("liminal-{account}-{region}")
+}
+
+/// The cluster that `liminal bootstrap` makes.
+pub const DEFAULT_CLUSTER: &str = "liminal";
+
+/// The container image repository that `liminal bootstrap` makes.
+pub const DEFAULT_REPOSITORY: &str = "liminal";
+
+/// The permission boundary that `liminal bootstrap` makes, and that every role carries.
+pub const BOUNDARY_POLICY: &str = "liminal-boundary";
+
+/// The image of Fargate tasks that name none: the base image for a Python version in the repository of bootstrap.
+pub fn default_image(place: &AwsPlace, tag: &str) -> String {
+    let domain = if place.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("{}.dkr.ecr.{}.{domain}/{DEFAULT_REPOSITORY}:{tag}", place.account, place.region)
+}
+
+/// An ARN of a service in the place.
+pub fn arn(place: &AwsPlace, service: &str, resource: &str) -> String {
+    format!("arn:{}:{service}:{}:{}:{resource}", place.partition, place.region, place.account)
+}
+
+/// The ARN of a role below the path of an environment.
+pub fn role_arn(place: &AwsPlace, path: &str, name: &str) -> String {
+    format!("arn:{}:iam::{}:role{path}{name}", place.partition, place.account)
+}
+
+/// The ARN of the permission boundary.
+pub fn boundary_arn(place: &AwsPlace) -> String {
+    format!("arn:{}:iam::{}:policy/{BOUNDARY_POLICY}", place.partition, place.account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_fits_says_all_and_a_longer_one_keeps_both_ends_and_stays_its_own() {
+        let digest = Digest::of_bytes(b"x");
+        assert_eq!(
+            resource(&["shop", "prod", "train", "fit"], &digest, 64),
+            format!("liminal-shop-prod-train-fit-{}", digest.short())
+        );
+        let long = "a".repeat(40);
+        let one = resource(&[&long, "prod", &long, "fit"], &digest, 64);
+        let other = resource(&[&long, "prod", &long, "fix"], &digest, 64);
+        assert!(one.len() <= 64 && one.ends_with(&digest.short()));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn parts_that_read_alike_when_joined_are_told_apart_by_what_their_digest_is_made_of() {
+        // `a-b` + `c` and `a` + `b-c` join to the same text; the step digest or the spec behind it differs, or they are the same thing.
+        let digest = Digest::of_bytes(b"x");
+        assert_eq!(resource(&["a-b", "c"], &digest, 64), resource(&["a", "b-c"], &digest, 64));
+    }
+}
