@@ -27,10 +27,13 @@ fn dependencies(manifest: &str) -> BTreeMap<String, Vec<String>> {
     sections
 }
 
-/// The packages of this workspace that a manifest names.
+/// The packages of this workspace that a manifest names; the emulators only where other than tests could use them.
 fn own(manifest: &str) -> Vec<String> {
-    let mut found: Vec<String> =
-        dependencies(manifest).into_values().flatten().filter(|name| name.starts_with("liminal-")).collect();
+    let mut sections = dependencies(manifest);
+    if let Some(for_tests) = sections.get_mut("dev-dependencies") {
+        for_tests.retain(|name| name != "liminal-emulators");
+    }
+    let mut found: Vec<String> = sections.into_values().flatten().filter(|name| name.starts_with("liminal-")).collect();
     found.sort();
     found.dedup();
     found

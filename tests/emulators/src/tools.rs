@@ -1,0 +1,41 @@
+//! Clients that are not ours, for tests that ask whether others see the same.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::emulator::Emulator;
+use crate::install::Package;
+
+const TOOLS: Package = Package { name: "tools", version: "1.46.3", requirements: &["awscli==1.46.3", "boto3==1.44.8"] };
+
+/// The AWS CLI and boto3.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    venv: PathBuf,
+}
+
+/// Installs them if they are not yet.
+pub fn tools() -> Tools {
+    Tools { venv: TOOLS.install(None) }
+}
+
+impl Tools {
+    /// The AWS CLI, talking to an emulator.
+    pub fn aws(&self, emulator: &Emulator) -> Command {
+        let mut command = self.command("aws", emulator);
+        // For queues it overlooks the variable.
+        command.args(["--endpoint-url", &emulator.endpoint()]);
+        command
+    }
+
+    /// A Python that can import boto3, which talks to an emulator.
+    pub fn python(&self, emulator: &Emulator) -> Command {
+        self.command("python", emulator)
+    }
+
+    fn command(&self, name: &str, emulator: &Emulator) -> Command {
+        let mut command = Command::new(self.venv.join("bin").join(name));
+        command.envs(emulator.env()).env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN");
+        command
+    }
+}
