@@ -1,6 +1,7 @@
 //! The definition: `liminal.yml`, from bytes to releases.
 
 mod decode;
+mod environment;
 mod include;
 pub mod json_schema;
 mod load;
@@ -12,5 +13,7 @@ pub mod resolve;
 mod written;
 pub mod yaml;
 
+pub use environment::EnvironmentSettings;
+pub use environment::environment;
 pub use project::Loaded;
 pub use project::load;

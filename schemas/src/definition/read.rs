@@ -9,6 +9,7 @@ use crate::files::ProjectFiles;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Report;
+use crate::finding::Span;
 use crate::name::EnvironmentName;
 use crate::suggestion;
 
@@ -33,10 +34,15 @@ pub fn read(
 ) -> (Option<Definition>, Report) {
     let mut loader = Loader::new(files);
     let definition = read_with(&mut loader, root, environment);
+    (definition, finished(loader))
+}
+
+/// The report of a loader that has loaded all there is to load.
+pub(super) fn finished(loader: Loader<'_>) -> Report {
     let mut report = loader.report;
     report.findings.iter_mut().for_each(escape_control_characters);
     report.sort();
-    (definition, report)
+    report
 }
 
 /// Messages repeat what a file says, and a terminal would obey the control characters in it.
@@ -58,22 +64,11 @@ fn read_with(loader: &mut Loader<'_>, root: &str, environment: Option<&Environme
     let mut whole = Context::default();
     let place = tree.get("environments").map(|node| node.span.clone());
     let mut environments = decode::environments(&mut tree, &mut whole);
-    let chosen = match environment {
-        Some(name) => name.clone(),
-        None => EnvironmentName::new(DEFAULT_ENVIRONMENT).ok()?,
-    };
+    let chosen = chosen(environment)?;
     let known = environments.overlays.contains_key(&chosen);
     if !known {
         let names: Vec<&str> = environments.overlays.keys().map(EnvironmentName::as_str).collect();
-        let finding = Finding {
-            span: place,
-            ..Finding::error_without_place(Code::UnknownEnvironment, format!("there is no environment `{chosen}`"))
-        };
-        let finding = match suggestion::closest(chosen.as_str(), names.iter().copied()) {
-            Some(similar) => finding.hint(format!("did you mean `{similar}`?")),
-            None => finding,
-        };
-        loader.report.push(finding.hint(format!("known environments: {}", names.join(", "))));
+        loader.report.push(no_environment(&chosen, place, &names));
     }
     let mut overlay = None;
     for (name, other) in &mut environments.overlays {
@@ -94,8 +89,27 @@ fn read_with(loader: &mut Loader<'_>, root: &str, environment: Option<&Environme
     definition.filter(|_| complete && known)
 }
 
+/// The environment that is meant.
+pub(super) fn chosen(environment: Option<&EnvironmentName>) -> Option<EnvironmentName> {
+    match environment {
+        Some(name) => Some(name.clone()),
+        None => EnvironmentName::new(DEFAULT_ENVIRONMENT).ok(),
+    }
+}
+
+/// The finding for an environment that is not among the known ones.
+pub(super) fn no_environment(chosen: &EnvironmentName, place: Option<Span>, known: &[&str]) -> Finding {
+    let message = format!("there is no environment `{chosen}`");
+    let finding = Finding { span: place, ..Finding::error_without_place(Code::UnknownEnvironment, message) };
+    let finding = match suggestion::closest(chosen.as_str(), known.iter().copied()) {
+        Some(similar) => finding.hint(format!("did you mean `{similar}`?")),
+        None => finding,
+    };
+    finding.hint(format!("known environments: {}", known.join(", ")))
+}
+
 /// The root file, or its other name when only that is there.
-fn root_file<'a>(files: &dyn ProjectFiles, root: &'a str) -> &'a str {
+pub(super) fn root_file<'a>(files: &dyn ProjectFiles, root: &'a str) -> &'a str {
     let there = |path: &str| !matches!(files.file(path), Ok(None));
     if root == ROOT_FILE && !there(root) && there(OTHER_ROOT_FILE) { OTHER_ROOT_FILE } else { root }
 }

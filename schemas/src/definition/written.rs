@@ -117,7 +117,7 @@ struct Python {
 struct Defaults {
     /// What happens when an attempt fails.
     retries: Option<Retries>,
-    /// How long an attempt may take. Default: an hour.
+    /// How long an attempt may take. Default: 15m, the most that a Lambda function can take.
     timeout: Option<Duration>,
     /// What an attempt may use.
     resources: Option<Resources>,
@@ -184,7 +184,7 @@ struct StepPart {
     when: Option<String>,
     /// What happens when an attempt fails.
     retries: Option<Retries>,
-    /// How long an attempt may take. Default: an hour.
+    /// How long an attempt may take. Default: 15m, the most that a Lambda function can take.
     timeout: Option<Duration>,
     /// What an attempt may use.
     resources: Option<Resources>,

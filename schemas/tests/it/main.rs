@@ -1,6 +1,7 @@
 //! Reading definitions, from the outside.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can not go on says so")]
 
+mod environment;
 mod files;
 mod hostile;
 mod memory_files;

@@ -179,7 +179,7 @@ fn a_pipeline_becomes_a_release_with_all_its_params_and_the_secrets_it_uses() {
               "timeout"
             ]
           },
-          "timeout_seconds": 3600,
+          "timeout_seconds": 900,
           "resources": {
             "cpu": 1
           },
@@ -283,7 +283,7 @@ fn a_pipeline_becomes_a_release_with_all_its_params_and_the_secrets_it_uses() {
               "timeout"
             ]
           },
-          "timeout_seconds": 3600,
+          "timeout_seconds": 900,
           "resources": {
             "cpu": 1
           },

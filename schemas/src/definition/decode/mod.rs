@@ -16,10 +16,12 @@ mod units;
 pub(super) use fields::shorten;
 pub(super) use paths::normal as normal_path;
 pub(super) use paths::problem_with as path_problem;
+pub(super) use project::environment;
 pub(super) use project::environments;
 pub(super) use project::included;
 pub(super) use project::overlay_shape;
 pub(super) use project::project;
+pub(super) use project::project_name;
 
 use crate::finding::Code;
 use crate::finding::Finding;

@@ -11,6 +11,7 @@ use crate::definition::model::PipelineDefinition;
 use crate::definition::model::PythonSettings;
 use crate::definition::model::SpannedMap;
 use crate::definition::model::StepSettings;
+use crate::definition::read::DEFAULT_ENVIRONMENT;
 use crate::definition::yaml::Key;
 use crate::definition::yaml::Kind;
 use crate::definition::yaml::Node;
@@ -21,6 +22,7 @@ use crate::name::EnvironmentName;
 use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
+use crate::platform::PlatformSpec;
 use crate::release::ParamSpec;
 use crate::release::SecretRef;
 use crate::suggestion::closest;
@@ -47,10 +49,43 @@ pub(in crate::definition) fn environments(root: &mut Node, cx: &mut Context) -> 
         let decoded = cx.named(node, "the environments", name, Context::environment);
         overlays.extend(decoded.into_iter().map(|(name, entry)| (name, entry.value)));
     }
-    if let Ok(local) = EnvironmentName::new("local") {
+    if let Ok(local) = EnvironmentName::new(DEFAULT_ENVIRONMENT) {
         overlays.entry(local).or_insert(None);
     }
     Environments { overlays }
+}
+
+/// Decodes one environment alone; the names of those that there are, when it is not among them.
+pub(in crate::definition) fn environment(
+    root: &Node,
+    chosen: &EnvironmentName,
+    cx: &mut Context,
+) -> Result<Option<PlatformSpec>, Vec<String>> {
+    let entries = match root.get("environments") {
+        Some(node) => cx.map(node.clone(), "the environments").unwrap_or_default(),
+        None => Vec::new(),
+    };
+    if let Some((key, node)) = entries.iter().find(|(key, _)| key.text == chosen.as_str()) {
+        cx.environment(key, node.clone());
+        return Ok(Some(PlatformSpec::Local));
+    }
+    if chosen.as_str() == DEFAULT_ENVIRONMENT {
+        return Ok(Some(PlatformSpec::Local));
+    }
+    let mut known: Vec<String> = entries.into_iter().map(|(key, _)| key.text).collect();
+    known.push(DEFAULT_ENVIRONMENT.to_owned());
+    known.sort();
+    known.dedup();
+    Err(known)
+}
+
+/// The name of a project.
+pub(in crate::definition) fn project_name(root: &Node, cx: &mut Context) -> Option<Spanned<ProjectName>> {
+    let Some(name) = root.get("project") else {
+        cx.push(Finding::error(Code::MissingKey, &root.span, "a project needs the key `project`"));
+        return None;
+    };
+    cx.name(name.clone(), "the project", ProjectName::new)
 }
 
 /// Checks an overlay that is not chosen: keys and types, but not whether anything is missing.

@@ -24,7 +24,7 @@ fn changed(before: &Loaded, after: &Loaded) -> Vec<String> {
 #[test]
 fn the_revision_of_a_given_definition_never_changes() {
     let loaded = loaded(&files(PROJECT));
-    insta::assert_snapshot!(release(&loaded, "train").revision(), @"sha256:888ead7df03ece67f5883752cdb7f6242d5159b5b0e0e1873a2bdd90b4554290");
+    insta::assert_snapshot!(release(&loaded, "train").revision(), @"sha256:7131cb36fa52c3f06d329c237efd2eccdd3507cae3fdd3c28e3655b850c4d157");
 }
 
 #[test]

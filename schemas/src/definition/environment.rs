@@ -1,0 +1,60 @@
+//! An environment's settings alone, for commands that look at what is deployed and need no pipeline.
+
+use super::decode;
+use super::decode::Context;
+use super::load::Loader;
+use super::read;
+use crate::files::ProjectFiles;
+use crate::finding::Report;
+use crate::name::EnvironmentName;
+use crate::name::ProjectName;
+use crate::platform::PlatformSpec;
+
+/// What a definition says of one environment, without its pipelines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvironmentSettings {
+    /// The project.
+    pub project: ProjectName,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// What carries it out.
+    pub platform: PlatformSpec,
+}
+
+/// Reads the settings of an environment, [`read::DEFAULT_ENVIRONMENT`] if none is named, and as little else as possible: the root
+/// file and what it extends. So a run can be looked at while its pipeline's definition is broken, or large.
+///
+/// # Errors
+/// All that is wrong with what was read, or that there is no such environment.
+pub fn environment(
+    files: &dyn ProjectFiles,
+    root: &str,
+    environment: Option<&EnvironmentName>,
+) -> Result<EnvironmentSettings, Box<Report>> {
+    let mut loader = Loader::new(files);
+    let settings = settings(&mut loader, root, environment);
+    let report = read::finished(loader);
+    match settings {
+        Some(settings) if !report.has_errors() => Ok(settings),
+        Some(_) | None => Err(Box::new(report)),
+    }
+}
+
+fn settings(loader: &mut Loader<'_>, root: &str, environment: Option<&EnvironmentName>) -> Option<EnvironmentSettings> {
+    let root = read::root_file(loader.files, root);
+    let tree = loader.load_chain(root)?;
+    let chosen = read::chosen(environment)?;
+    let mut cx = Context::default();
+    let project = decode::project_name(&tree, &mut cx);
+    let platform = match decode::environment(&tree, &chosen, &mut cx) {
+        Ok(platform) => platform,
+        Err(known) => {
+            let place = tree.get("environments").map(|node| node.span.clone());
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            cx.findings.push(read::no_environment(&chosen, place, &known));
+            None
+        }
+    };
+    loader.report.findings.extend(cx.findings);
+    Some(EnvironmentSettings { project: project?.value, environment: chosen, platform: platform? })
+}
