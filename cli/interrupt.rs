@@ -10,8 +10,15 @@ use crate::error::CliError;
 use crate::error::While as _;
 use crate::printer::Printer;
 
-/// Listens for signals from now on, and passes on what they ask for.
-pub(crate) fn listen(printer: &Printer) -> Result<watch::Receiver<Stop>, CliError> {
+/// What is said when the first signal asks steps on this machine to end.
+pub(crate) const ENDS_STEPS: &str =
+    "Stopping: what is under way is asked to end, and has a few seconds for it. Once more ends it at once.";
+
+/// What is said when the first signal ends an apply.
+pub(crate) const ENDS_APPLY: &str = "Stopping: what is under way is finished and recorded, and nothing new begins.";
+
+/// Listens for signals from now on, and passes on what they ask for. `first` is said when the first one comes.
+pub(crate) fn listen(printer: &Printer, first: &'static str) -> Result<watch::Receiver<Stop>, CliError> {
     let (sender, receiver) = watch::channel(Stop::No);
     let mut interrupts = open(SignalKind::interrupt())?;
     let mut terminations = open(SignalKind::terminate())?;
@@ -23,7 +30,7 @@ pub(crate) fn listen(printer: &Printer) -> Result<watch::Receiver<Stop>, CliErro
                 _ = terminations.recv() => {}
             }
             if stop == Stop::Gracefully {
-                printer.say("\nStopping: what is under way is asked to end, and has a few seconds for it. Once more ends it at once.");
+                printer.say(&format!("\n{first}"));
             }
             if sender.send(stop).is_err() {
                 break;

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use liminal_infra::source::Snapshot;
 use liminal_schemas::definition;
 use liminal_schemas::definition::Loaded;
+use liminal_schemas::definition::read::DEFAULT_ENVIRONMENT;
 use liminal_schemas::finding::Report;
 use liminal_schemas::name::PipelineName;
+use liminal_schemas::platform::PlatformSpec;
 use liminal_schemas::release::Release;
 
 use crate::app::Context;
@@ -57,23 +59,62 @@ pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snaps
     result.or_failed(|| "the project's files can not be read".to_owned())
 }
 
+/// What carries the environment at hand out, read from the work tree, and nothing else of the definition.
+pub(crate) fn platform(context: &Context, directory: &Path) -> Result<PlatformSpec, CliError> {
+    let snapshot = snapshot(directory, None)?;
+    let name = &context.settings.environment;
+    match definition::environment(&snapshot, definition_file(directory), Some(name)) {
+        Ok(settings) => Ok(settings.platform),
+        // This machine needs no settings, so that no definition, however broken, keeps anybody from what is on it.
+        Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok(PlatformSpec::Local),
+        Err(report) => Err(refuse(context, &report)),
+    }
+}
+
 /// Reads the project and its definition. Findings go to stderr; errors among them end the command.
+///
+/// Without a revision this is the work tree for environments on this machine, and the last commit for all others: what
+/// others see is to be what others can see.
 pub(crate) fn open(context: &Context, revision: Option<&str>) -> Result<Project, CliError> {
     let directory = locate(&context.settings.directory)?;
     let snapshot = snapshot(&directory, revision)?;
     let loaded = definition::load(&snapshot, definition_file(&directory), Some(&context.settings.environment));
-    let loaded = match loaded {
-        Ok(loaded) => loaded,
-        Err(report) => {
-            show(context, &report);
-            return Err(CliError::said(ExitCode::Error));
-        }
-    };
+    if revision.is_none() && is_elsewhere(context, &directory, &loaded) && snapshot.version().commit.is_some() {
+        return open(context, Some("HEAD"));
+    }
+    let loaded = loaded.map_err(|report| refuse(context, &report))?;
     show(context, &loaded.report);
     if revision.is_some() {
         warn_of_uncommitted(context, &snapshot.dirty_paths());
     }
     Ok(Project { directory, snapshot, loaded })
+}
+
+/// Whether the environment at hand is not on this machine, which may be known though the definition is broken.
+fn is_elsewhere(context: &Context, directory: &Path, loaded: &Result<Loaded, Box<Report>>) -> bool {
+    let read;
+    let platform = match loaded {
+        Ok(loaded) => &loaded.resolved.platform,
+        Err(_) => match snapshot(directory, None) {
+            Ok(snapshot) => {
+                let name = Some(&context.settings.environment);
+                let settings = definition::environment(&snapshot, definition_file(directory), name);
+                read = settings.map_or(PlatformSpec::Local, |settings| settings.platform);
+                &read
+            }
+            Err(_) => return false,
+        },
+    };
+    match platform {
+        PlatformSpec::Local => false,
+        PlatformSpec::Aws(_) => true,
+    }
+}
+
+/// Says what is wrong with a definition, after which the command ends.
+fn refuse(context: &Context, report: &Report) -> CliError {
+    show(context, report);
+    CliError::said(ExitCode::Error)
 }
 
 /// How many files are named that differ from the revision at hand.

@@ -1,6 +1,7 @@
 //! Reads what runs leave in the object store, for commands that show it.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use liminal_functions::ports::ObjectStore;
 use liminal_schemas::digest::Digest;
@@ -37,6 +38,15 @@ pub(crate) struct RunName {
     pub(crate) run: RunId,
     /// The pipeline.
     pub(crate) pipeline: PipelineName,
+}
+
+/// An attempt at a step, as far as keys tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SeenAttempt {
+    /// Its number, from 1.
+    pub(crate) number: u32,
+    /// Whether it is over, so that nothing is added to what it left.
+    pub(crate) ended: bool,
 }
 
 /// A run with all that is known of it.
@@ -149,6 +159,12 @@ impl<'a, S: ObjectStore> Records<'a, S> {
         self.document(&key).await?.ok_or_else(|| CliError::new(format!("there is no run {}", name.run)))
     }
 
+    /// The attempts at each step of a run, in order.
+    pub(crate) async fn attempts(&self, name: &RunName) -> Result<BTreeMap<StepName, Vec<SeenAttempt>>, CliError> {
+        let prefix = format!("{}steps/", keys::run_prefix(&name.pipeline, &name.run));
+        Ok(attempts_among(&self.keys(&prefix).await?, &prefix))
+    }
+
     /// How a run ended, if it has.
     pub(crate) async fn result(&self, name: &RunName) -> Result<Option<RunResult>, CliError> {
         self.document(&keys::result(&name.pipeline, &name.run)).await
@@ -215,6 +231,35 @@ impl<'a, S: ObjectStore> Records<'a, S> {
         }
         Ok(aliases)
     }
+}
+
+/// The attempts that keys below a prefix speak of: `<step>/attempts/<n>.json`.
+fn attempts_among(listed: &[String], prefix: &str) -> BTreeMap<StepName, Vec<SeenAttempt>> {
+    let mut attempts: BTreeMap<StepName, Vec<SeenAttempt>> = BTreeMap::new();
+    let mut ended: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut committed: BTreeSet<&str> = BTreeSet::new();
+    let mut opened: Vec<(&str, &str)> = Vec::new();
+    for key in listed {
+        let Some((step, file)) = key.strip_prefix(prefix).and_then(|rest| rest.split_once('/')) else { continue };
+        match file.strip_prefix("attempts/") {
+            Some(attempt) => match attempt.strip_suffix(".failed.json") {
+                Some(number) => drop(ended.insert((step, number))),
+                None => opened.extend(attempt.strip_suffix(".json").map(|number| (step, number))),
+            },
+            None if file == "commit.json" => drop(committed.insert(step)),
+            None => {}
+        }
+    }
+    for (step, number) in opened {
+        let over = committed.contains(step) || ended.contains(&(step, number));
+        if let (Ok(step), Ok(number)) = (StepName::new(step), number.parse()) {
+            attempts.entry(step).or_default().push(SeenAttempt { number, ended: over });
+        }
+    }
+    for attempts in attempts.values_mut() {
+        attempts.sort();
+    }
+    attempts
 }
 
 fn run_of_key(key: &str) -> Option<RunName> {

@@ -13,7 +13,7 @@ use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::project;
 use crate::render::plan_text;
 
@@ -74,15 +74,15 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
         // The files are those that the plan was made from: a commit, or the work tree, which must still be the same.
         let revision = plan.base.source.commit.clone().filter(|_| !plan.base.source.dirty);
         let project = open_planned(context, &plan, revision.as_deref())?;
-        let local = Local::at(context, &project.directory)?;
+        let environment = Environment::of(context, &project).await?;
         let files = (&project.snapshot, Some(project.snapshot.tree_digest()));
-        return carry_out(context, &local, files, &plan, args.approval.options(true, false)).await;
+        return carry_out(context, &environment, files, &plan, args.approval.options(true, false)).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
-    let local = Local::at(context, &project.directory)?;
-    let plan = local.plan(&project).await?;
+    let environment = Environment::of(context, &project).await?;
+    let plan = environment.plan(&project).await?;
     let files = (&project.snapshot, Some(project.snapshot.tree_digest()));
-    carry_out(context, &local, files, &plan, args.approval.options(false, false)).await
+    carry_out(context, &environment, files, &plan, args.approval.options(false, false)).await
 }
 
 /// The project as the plan saw it: the work tree if it still is that, else the commit.
@@ -124,7 +124,7 @@ impl Approval {
 /// for a plan that needs no definition.
 pub(crate) async fn carry_out(
     context: &Context,
-    local: &Local,
+    environment: &Environment,
     (files, tree): (&Snapshot, Option<Digest>),
     plan: &Plan,
     options: ApplyOptions,
@@ -137,7 +137,7 @@ pub(crate) async fn carry_out(
         context.printer.say("Nothing was changed.");
         return Ok(ExitCode::Error);
     }
-    local.apply(context, files, tree, plan, &options).await
+    environment.apply(context, files, tree, plan, &options).await
 }
 
 /// Asks whether to go on. Where nobody can be asked, the flag is asked for instead.

@@ -14,8 +14,7 @@ use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
-use crate::records::Records;
+use crate::platform::Environment;
 use crate::records::RunView;
 use crate::render::style::Tone;
 use crate::render::table::Align;
@@ -77,16 +76,16 @@ struct Row {
     kind: ArtifactKind,
     bytes: u64,
     digest: Digest,
-    path: PathBuf,
+    path: String,
 }
 
 pub(crate) async fn run(context: &Context, args: &ArtifactsArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     match &args.command {
         ArtifactsCommand::Ls { run, output } => {
             let view = records.view(&records.find(run.as_deref(), None).await?).await?;
-            list(context, &local, &view, *output);
+            list(context, &environment, &view, *output);
         }
         ArtifactsCommand::Get { artifact, run, to, force } => {
             let view = records.with_output(run.as_deref(), artifact).await?;
@@ -102,7 +101,7 @@ pub(crate) async fn run(context: &Context, args: &ArtifactsArgs) -> CommandResul
             } else if *force && target.symlink_metadata().is_ok() {
                 std::fs::remove_file(&target).or_failed(|| format!("{} can not be replaced", target.display()))?;
             }
-            local.artifacts().copy_out(&found, &target).map_err(CliError::from_failure)?;
+            environment.artifacts().copy_out(&found, &target).await?;
             context.printer.say(&format!("{artifact} → {} ({})", target.display(), units::bytes(found.bytes)));
         }
         ArtifactsCommand::Cat { artifact, run } => {
@@ -112,15 +111,15 @@ pub(crate) async fn run(context: &Context, args: &ArtifactsArgs) -> CommandResul
                 return Err(CliError::new(format!("{artifact} is a directory"))
                     .hint(format!("`liminal artifacts get {artifact}` copies it")));
             }
-            let bytes = local.artifacts().read(&found).map_err(CliError::from_failure)?;
+            let bytes = environment.artifacts().read(&found).await?;
             context.printer.bytes(&bytes);
         }
     }
     Ok(ExitCode::Ok)
 }
 
-fn list(context: &Context, local: &Local, view: &RunView, output: Format) {
-    let files = local.artifacts();
+fn list(context: &Context, environment: &Environment, view: &RunView, output: Format) {
+    let files = environment.artifacts();
     let mut rows = Vec::new();
     for (step, commit) in &view.commits {
         for (name, artifact) in &commit.outputs {
@@ -133,7 +132,7 @@ fn list(context: &Context, local: &Local, view: &RunView, output: Format) {
                 kind: artifact.kind,
                 bytes: artifact.bytes,
                 digest: artifact.digest,
-                path: files.path_of(&artifact.digest),
+                path: files.location(&artifact.digest),
             });
         }
     }

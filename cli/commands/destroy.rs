@@ -1,7 +1,7 @@
 use super::apply::Approval;
 use crate::app::Context;
 use crate::error::CommandResult;
-use crate::platform::Local;
+use crate::platform::Environment;
 
 /// Remove what was applied to an environment.
 ///
@@ -16,11 +16,16 @@ pub(crate) struct DestroyArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: &DestroyArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let plan = local.plan_destroy().await?;
+    let environment = Environment::of_project(context).await?;
+    let plan = environment.plan_destroy().await?;
     if args.allow_destroy {
         context.printer.warn("runs, artifacts, models and cached results of this environment will be deleted");
     }
-    super::rollback::carry_out_without_project(context, &local, &plan, args.approval.options(false, args.allow_destroy))
-        .await
+    super::rollback::carry_out_without_project(
+        context,
+        &environment,
+        &plan,
+        args.approval.options(false, args.allow_destroy),
+    )
+    .await
 }

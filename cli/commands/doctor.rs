@@ -1,7 +1,5 @@
 use std::path::Path;
 
-use liminal_functions::local::clock::SystemClock;
-use liminal_functions::local::queue::SqliteQueue;
 use liminal_functions::local::sandbox;
 use liminal_functions::local::sandbox::SandboxStatus;
 use serde::Serialize;
@@ -10,10 +8,9 @@ use crate::app::Context;
 use crate::args::Format;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::platform::find_program;
 use crate::project;
-use crate::records::Records;
 use crate::render::style::Tone;
 use crate::render::table::Align;
 use crate::render::table::Cell;
@@ -139,18 +136,18 @@ async fn project(context: &Context, directory: &Path) -> Vec<Check> {
             }
         },
     });
-    let local = match Local::at(context, directory) {
-        Ok(local) => local,
+    let environment = match Environment::of_project(context).await {
+        Ok(environment) => environment,
         Err(error) => {
             checks.push(Check::bad("store", error.summary()));
             return checks;
         }
     };
-    checks.push(match writable(local.root()) {
-        Ok(()) => Check::good("store", local.root().display().to_string()),
-        Err(error) => Check::bad("store", format!("{} can not be written: {error}", local.root().display())),
+    checks.push(match environment.probe_store().await {
+        Ok(place) => Check::good("store", place),
+        Err(error) => Check::bad("store", error.summary()),
     });
-    checks.push(match local.state().await {
+    checks.push(match environment.state().await {
         Ok(None) => Check::note("state", "nothing was applied yet"),
         Ok(Some(loaded)) if loaded.state.journal.is_some() => {
             Check::note("state", "an apply did not get to its end: the next `liminal apply` takes up the rest")
@@ -158,7 +155,7 @@ async fn project(context: &Context, directory: &Path) -> Vec<Check> {
         Ok(Some(loaded)) => Check::good("state", format!("serial {}", loaded.state.serial)),
         Err(error) => Check::bad("state", error.summary()),
     });
-    checks.push(match local.lock_holder().await {
+    checks.push(match environment.lock_holder().await {
         Ok(None) => Check::good("lock", "free"),
         Ok(Some(holder)) => Check::note(
             "lock",
@@ -169,16 +166,14 @@ async fn project(context: &Context, directory: &Path) -> Vec<Check> {
         ),
         Err(error) => Check::bad("lock", error.summary()),
     });
-    checks.push(match SqliteQueue::open(local.root().join("queue.sqlite"), SystemClock) {
-        Ok(opened) => match opened.set_aside {
-            None => Check::good("queue", "whole"),
-            Some(aside) => Check::note("queue", format!("was corrupt and is set aside as {}", aside.display())),
-        },
-        Err(error) => Check::bad("queue", error.to_string()),
-    });
-    checks.push(match Records::new(local.store()).newest_open().await {
+    checks.extend(environment.probe_queue().map(|probed| match probed {
+        Ok(None) => Check::good("queue", "whole"),
+        Ok(Some(aside)) => Check::note("queue", format!("was corrupt and is set aside as {}", aside.display())),
+        Err(error) => Check::bad("queue", error.summary()),
+    }));
+    checks.push(match environment.records().newest_open().await {
         Ok(None) => Check::good("runs", "all have ended"),
-        Ok(Some(name)) if local.driver(&name.run).is_some() => {
+        Ok(Some(name)) if environment.is_carried(&name.run) => {
             Check::good("runs", format!("{} is under way", name.run))
         }
         Ok(Some(name)) => {

@@ -2,7 +2,7 @@ use crate::app::Context;
 use crate::args::Format;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::render::style::Tone;
 use crate::render::table::Align;
 use crate::render::table::Cell;
@@ -24,8 +24,8 @@ pub(crate) struct HistoryArgs {
 const NAMED_PIPELINES: usize = 4;
 
 pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let mut entries = local.history().await?;
+    let environment = Environment::of_project(context).await?;
+    let mut entries = environment.history().await?;
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.serial));
     if args.limit > 0 {
         entries.truncate(args.limit);
@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult 
         }
         table.row([
             Cell::new(Tone::Plain, entry.serial.to_string()),
-            Cell::new(Tone::Dim, units::age(local.now(), entry.applied.at)),
+            Cell::new(Tone::Dim, units::age(environment.now(), entry.applied.at)),
             Cell::new(Tone::Bold, &entry.command),
             Cell::new(Tone::Dim, format!("{commit}{edited}")),
             Cell::new(Tone::Dim, entry.applied.by.as_deref().unwrap_or_default()),

@@ -14,7 +14,7 @@ use crate::args::Format;
 use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::records::Records;
 use crate::records::RunName;
 use crate::records::RunView;
@@ -54,8 +54,8 @@ impl<'a> From<&'a LineageNode> for Document<'a> {
 }
 
 pub(crate) async fn run(context: &Context, args: &LineageArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     let root = match args.subject.split_once('.') {
         Some(_) => {
             let view = records.with_output(args.run.as_deref(), &args.subject).await?;

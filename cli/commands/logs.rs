@@ -1,8 +1,4 @@
-use std::io::Read as _;
-use std::io::Seek as _;
-use std::io::SeekFrom;
-use std::path::Path;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use liminal_schemas::keys;
 use liminal_schemas::name::RunId;
@@ -13,9 +9,10 @@ use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::records::Records;
 use crate::records::RunName;
+use crate::records::SeenAttempt;
 
 /// Print what steps printed.
 #[derive(Debug, clap::Args)]
@@ -37,12 +34,9 @@ pub(crate) struct LogsArgs {
     tail: Option<usize>,
 }
 
-/// How often a followed run is looked at.
-const POLL: Duration = Duration::from_millis(150);
-
 pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     let (name, step) = target(&records, &args.target).await?;
     let view = records.view(&name).await?;
     let steps: Vec<StepName> = match &step {
@@ -52,22 +46,27 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
             return Err(CliError::new(format!("run {} has no step `{step}`", name.run))
                 .hint(format!("there are {}", names.join(", "))));
         }
-        None => local.graph(&view.release)?.order().to_vec(),
+        None => environment.graph(&view.release)?.order().to_vec(),
     };
-    let mut cursor = Cursor { header: steps.len() > 1, last: None, read: Vec::new(), printed: false };
+    let mut cursor = Cursor { header: steps.len() > 1, last: None, read: BTreeMap::new(), printed: false };
     loop {
         // Whether the run has ended is asked before its logs are read, so that nothing printed last is missed.
-        let ended = records.result(&name).await?.is_some() || local.driver(&name.run).is_none();
+        let ended = records.result(&name).await?.is_some() || !environment.is_carried(&name.run);
+        let attempts = records.attempts(&name).await?;
         for step in &steps {
-            cursor.print(context, &local, &name, step, args)?;
+            for attempt in attempts.get(step).into_iter().flatten() {
+                if args.attempt.is_none_or(|wanted| wanted == attempt.number) {
+                    cursor.print(context, &environment, &name, (step, *attempt), args).await?;
+                }
+            }
         }
         if !args.follow || ended {
             break;
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(environment.poll_interval()).await;
     }
     if !cursor.printed {
-        explain_silence(context, &local, &name, step.as_ref()).await?;
+        explain_silence(context, &environment, &name, step.as_ref()).await?;
     }
     Ok(ExitCode::Ok)
 }
@@ -95,74 +94,59 @@ async fn target<S: liminal_functions::ports::ObjectStore>(
 struct Cursor {
     header: bool,
     last: Option<(StepName, u32)>,
-    read: Vec<(StepName, u32, u64)>,
+    read: BTreeMap<(StepName, u32), Read>,
     printed: bool,
 }
 
+/// How far a log has been read.
+#[derive(Clone, Copy, Default)]
+struct Read {
+    bytes: u64,
+    /// Whether nothing will be added to it.
+    whole: bool,
+}
+
 impl Cursor {
-    fn print(
+    async fn print(
         &mut self,
         context: &Context,
-        local: &Local,
+        environment: &Environment,
         name: &RunName,
-        step: &StepName,
+        (step, attempt): (&StepName, SeenAttempt),
         args: &LogsArgs,
     ) -> Result<(), CliError> {
-        for attempt in 1.. {
-            let record = local.store().path_of(&keys::attempt(&name.pipeline, &name.run, step, attempt));
-            if !record.or_failed(|| "a log can not be found".to_owned())?.exists() {
-                break;
-            }
-            if args.attempt.is_some_and(|wanted| wanted != attempt) {
-                continue;
-            }
-            let log = local
-                .store()
-                .path_of(&keys::attempt_log(&name.pipeline, &name.run, step, attempt))
-                .or_failed(|| "a log can not be found".to_owned())?;
-            let known = self.read.iter().position(|(s, a, _)| s == step && *a == attempt);
-            let from = known.map_or(0, |index| self.read[index].2);
-            let (bytes, end) = read_from(&log, from)?;
-            match known {
-                Some(index) => self.read[index].2 = end,
-                None => self.read.push((step.clone(), attempt, end)),
-            }
-            if bytes.is_empty() {
-                continue;
-            }
-            self.printed = true;
-            let text = String::from_utf8_lossy(&bytes);
-            let text = match args.tail {
-                Some(lines) if from == 0 => last_lines(&text, lines),
-                Some(_) | None => &text,
+        let here = (step.clone(), attempt.number);
+        let before = self.read.get(&here).copied().unwrap_or_default();
+        if before.whole {
+            return Ok(());
+        }
+        let key = keys::attempt_log(&name.pipeline, &name.run, step, attempt.number);
+        let bytes = environment.store().read_from(&key, before.bytes).await;
+        let bytes = bytes.or_failed(|| "a log can not be read".to_owned())?.unwrap_or_default();
+        self.read.insert(here.clone(), Read { bytes: before.bytes + bytes.len() as u64, whole: attempt.ended });
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.printed = true;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = match args.tail {
+            Some(lines) if before.bytes == 0 => last_lines(&text, lines),
+            Some(_) | None => &text,
+        };
+        if self.header && self.last.as_ref() != Some(&here) {
+            let title = match attempt.number {
+                1 => step.to_string(),
+                number => format!("{step}, attempt {number}"),
             };
-            let here = Some((step.clone(), attempt));
-            if self.header && self.last != here {
-                let title = if attempt == 1 { step.to_string() } else { format!("{step}, attempt {attempt}") };
-                context.printer.data(&format!("{}\n", context.printer.out.bold(format!("── {title} ──"))));
-            }
-            self.last = here;
-            context.printer.data(text);
-            if !args.follow && !text.ends_with('\n') {
-                context.printer.data("\n");
-            }
+            context.printer.data(&format!("{}\n", context.printer.out.bold(format!("── {title} ──"))));
+        }
+        self.last = Some(here);
+        context.printer.data(text);
+        if !args.follow && !text.ends_with('\n') {
+            context.printer.data("\n");
         }
         Ok(())
     }
-}
-
-fn read_from(path: &Path, from: u64) -> Result<(Vec<u8>, u64), CliError> {
-    let mut file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), from)),
-        Err(error) => return Err(CliError::because(format!("{} can not be read", path.display()), &error)),
-    };
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(from))
-        .and_then(|_| file.read_to_end(&mut bytes))
-        .or_failed(|| format!("{} can not be read", path.display()))?;
-    let end = from + bytes.len() as u64;
-    Ok((bytes, end))
 }
 
 fn last_lines(text: &str, lines: usize) -> &str {
@@ -177,11 +161,11 @@ fn last_lines(text: &str, lines: usize) -> &str {
 /// Says why there is nothing to print: a step from the cache printed in an earlier run.
 async fn explain_silence(
     context: &Context,
-    local: &Local,
+    environment: &Environment,
     name: &RunName,
     step: Option<&StepName>,
 ) -> Result<(), CliError> {
-    let view = Records::new(local.store()).view(name).await?;
+    let view = environment.records().view(name).await?;
     let origins: Vec<String> = view
         .commits
         .iter()

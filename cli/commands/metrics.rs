@@ -6,8 +6,7 @@ use crate::app::Context;
 use crate::args::Format;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
-use crate::records::Records;
+use crate::platform::Environment;
 use crate::records::RunView;
 use crate::render::metrics;
 use crate::render::metrics::RunMetrics;
@@ -32,8 +31,8 @@ struct Column {
 }
 
 pub(crate) async fn run(context: &Context, args: &MetricsArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     let mut names = Vec::new();
     for run in &args.runs {
         names.push(records.find(Some(run), None).await?);

@@ -5,8 +5,7 @@ use crate::args::Format;
 use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
-use crate::records::Records;
+use crate::platform::Environment;
 use crate::render::style::Tone;
 use crate::render::table::Align;
 use crate::render::table::Cell;
@@ -25,8 +24,8 @@ pub(crate) struct ModelsArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: &ModelsArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     let names = match &args.model {
         Some(model) => vec![model.clone()],
         None => records.models().await?,
@@ -62,7 +61,7 @@ pub(crate) async fn run(context: &Context, args: &ModelsArgs) -> CommandResult {
                 Cell::new(Tone::Plain, version.version.to_string()),
                 Cell::new(Tone::Good, own.join(", ")),
                 Cell::new(Tone::Plain, units::bytes(version.artifact.bytes)),
-                Cell::new(Tone::Dim, units::age(local.now(), version.registered_at)),
+                Cell::new(Tone::Dim, units::age(environment.now(), version.registered_at)),
                 Cell::new(Tone::Plain, version.run.as_str()),
                 Cell::new(Tone::Dim, version.artifact.digest.short()),
             ]);

@@ -4,7 +4,7 @@ use crate::app::Context;
 use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::project;
 use crate::render;
 
@@ -41,8 +41,8 @@ enum PlanFormat {
 
 pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
     let project = project::open(context, args.rev.as_deref())?;
-    let local = Local::at(context, &project.directory)?;
-    let plan = local.plan(&project).await?;
+    let environment = Environment::of(context, &project).await?;
+    let plan = environment.plan(&project).await?;
     if let Some(file) = &args.out {
         let bytes = serde_json::to_vec_pretty(&plan).or_failed(|| "the plan can not be written as JSON".to_owned())?;
         std::fs::write(file, bytes).or_failed(|| format!("{} can not be written", file.display()))?;

@@ -3,8 +3,7 @@ use crate::args::Format;
 use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::platform::Carry;
-use crate::platform::Local;
-use crate::records::Records;
+use crate::platform::Environment;
 
 /// Go on with a run that was interrupted or killed.
 ///
@@ -22,8 +21,8 @@ pub(crate) struct ResumeArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: &ResumeArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     let name = match &args.run {
         Some(run) => records.find(Some(run), None).await?,
         None => records.newest_open().await?.ok_or_else(|| {
@@ -36,8 +35,7 @@ pub(crate) async fn run(context: &Context, args: &ResumeArgs) -> CommandResult {
     }
     let record = records.record(&name).await?;
     let release = records.release(&record.pipeline, &record.revision).await?;
-    let interrupt = crate::interrupt::listen(&context.printer)?;
-    local.check_environments(&release).await?;
+    let interrupt = environment.listen(context)?;
     let carry = Carry { jobs: args.jobs, output: args.output, interrupt };
-    local.carry_out(context, &name, &release, None, carry).await
+    environment.resume_run(context, &name, &release, carry).await
 }

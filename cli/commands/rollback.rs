@@ -6,7 +6,7 @@ use super::apply::carry_out;
 use crate::app::Context;
 use crate::error::CommandResult;
 use crate::platform::ApplyOptions;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::project;
 
 /// Make an earlier release live again.
@@ -26,19 +26,19 @@ pub(crate) struct RollbackArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: &RollbackArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let plan = local.plan_rollback(args.pipeline.as_ref(), args.to.as_deref()).await?;
-    carry_out_without_project(context, &local, &plan, args.approval.options(false, false)).await
+    let environment = Environment::of_project(context).await?;
+    let plan = environment.plan_rollback(args.pipeline.as_ref(), args.to.as_deref()).await?;
+    carry_out_without_project(context, &environment, &plan, args.approval.options(false, false)).await
 }
 
 /// Carries out a plan that needs no definition.
 pub(crate) async fn carry_out_without_project(
     context: &Context,
-    local: &Local,
+    environment: &Environment,
     plan: &Plan,
     options: ApplyOptions,
 ) -> CommandResult {
     let directory = project::locate(&context.settings.directory)?;
     let files = project::snapshot(&directory, None)?;
-    carry_out(context, local, (&files, None), plan, options).await
+    carry_out(context, environment, (&files, None), plan, options).await
 }

@@ -2,22 +2,24 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_schemas::name::FieldName;
+use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::SourceVersion;
 use liminal_schemas::value::Value;
 
 use crate::app::Context;
 use crate::args::Format;
 use crate::error::CliError;
 use crate::error::CommandResult;
+use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::Carry;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::project;
-use crate::records::RunName;
 
 /// Run a pipeline to its end.
 ///
@@ -54,35 +56,72 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
+    let environment = Environment::of_project(context).await?;
+    if args.live || !environment.runs_work_tree() {
+        return run_live(context, &environment, args).await;
+    }
     let project = project::open(context, args.rev.as_deref())?;
-    let local = Local::at(context, &project.directory)?;
-    let (pipeline, release) = project.pipeline(args.pipeline.as_deref())?;
-    let live = if args.live { Some(local.live_release(pipeline).await?) } else { None };
-    let release = live.as_ref().unwrap_or(release);
+    let (_, release) = project.pipeline(args.pipeline.as_deref())?;
+    let (record, carry) = record(context, &environment, release, project.snapshot.version(), args).await?;
+    environment.prepare_run(context, &project, &record, release).await?;
+    environment.start_run(context, release, record, carry).await
+}
+
+/// Runs what was applied. The definition is not read, so a broken one is no hindrance.
+async fn run_live(context: &Context, environment: &Environment, args: &RunArgs) -> CommandResult {
+    let release = match &args.pipeline {
+        Some(name) => {
+            let name = PipelineName::new(name.as_str()).or_failed(|| "no pipeline has such a name".to_owned())?;
+            environment.live_release(&name).await?
+        }
+        None => environment.live_release(&only_live(context, environment).await?).await?,
+    };
+    let applied = environment.state().await?.and_then(|loaded| loaded.state.applied);
+    let source = applied.map(|applied| applied.source).unwrap_or_default();
+    let (record, carry) = record(context, environment, &release, source, args).await?;
+    environment.start_run(context, &release, record, carry).await
+}
+
+/// The pipeline that is live, where there is one.
+async fn only_live(context: &Context, environment: &Environment) -> Result<PipelineName, CliError> {
+    let mut live = environment.live_pipelines().await?;
+    match (live.pop(), live.as_slice()) {
+        (Some(only), []) => Ok(only),
+        (Some(last), others) => {
+            let mut names: Vec<&str> = others.iter().map(PipelineName::as_str).collect();
+            names.push(last.as_str());
+            Err(CliError::new("which pipeline?").hint(format!("live are {}", names.join(", "))).exit(ExitCode::Usage))
+        }
+        (None, _) => Err(CliError::new(format!("nothing is live in {}", context.settings.environment))
+            .hint("`liminal apply` makes the pipelines of the definition live")),
+    }
+}
+
+/// What starts a run, and how it is carried out.
+async fn record(
+    context: &Context,
+    environment: &Environment,
+    release: &Release,
+    source: SourceVersion,
+    args: &RunArgs,
+) -> Result<(RunRecord, Carry), CliError> {
     let params = parameters(release, &args.params)?;
     let fresh = known_steps(release, &args.fresh)?;
-    let interrupt = crate::interrupt::listen(&context.printer)?;
-    let source = project.snapshot.version();
+    let interrupt = environment.listen(context)?;
     let record = RunRecord {
         schema: RUN_SCHEMA,
-        run: local.new_run_id()?,
-        pipeline: pipeline.clone(),
+        run: environment.new_run_id()?,
+        pipeline: release.pipeline.clone(),
         revision: release.revision(),
         params,
-        models: local.pin_models(release).await?,
+        models: environment.pin_models(release).await?,
         object: None,
         cache: RunCache { off: args.no_cache, fresh },
         source,
-        started_at: local.now(),
+        started_at: environment.now(),
         started_by: context.settings.user.clone(),
     };
-    if !args.live {
-        let starts_python = local.starts_python(&project, &record, release).await?;
-        local.publish(context, &project, release, starts_python).await?;
-    }
-    let name = RunName { run: record.run.clone(), pipeline: pipeline.clone() };
-    let carry = Carry { jobs: args.jobs, output: args.output, interrupt };
-    local.carry_out(context, &name, release, Some(record), carry).await
+    Ok((record, Carry { jobs: args.jobs, output: args.output, interrupt }))
 }
 
 /// The value of every parameter: what `--set` says, else the default.

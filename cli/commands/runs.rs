@@ -5,8 +5,7 @@ use crate::args::Format;
 use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
-use crate::records::Records;
+use crate::platform::Environment;
 use crate::render::style::Tone;
 use crate::render::table::Align;
 use crate::render::table::Cell;
@@ -44,8 +43,8 @@ struct Row {
 }
 
 pub(crate) async fn run(context: &Context, args: &RunsArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     let mut names = records.runs(args.pipeline.as_ref()).await?;
     names.reverse();
     if args.limit > 0 {
@@ -66,7 +65,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArgs) -> CommandResult {
             pipeline: name.pipeline.to_string(),
             status: match &result {
                 Some(result) => result.status.as_str(),
-                None if local.driver(&name.run).is_some() => "running",
+                None if environment.is_carried(&name.run) => "running",
                 None => "interrupted",
             },
             started_at: record.started_at,
@@ -79,7 +78,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArgs) -> CommandResult {
     }
     match args.output {
         Format::Json => context.printer.json(&rows),
-        Format::Text => context.printer.data(&text(context, &rows, local.now())),
+        Format::Text => context.printer.data(&text(context, &rows, environment.now())),
     }
     Ok(ExitCode::Ok)
 }

@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::render::style::Tone;
 use crate::render::table::Align;
 use crate::render::table::Cell;
@@ -45,22 +45,22 @@ enum StateCommand {
 }
 
 pub(crate) async fn run(context: &Context, args: &StateArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
+    let environment = Environment::of_project(context).await?;
     match &args.command {
-        StateCommand::List => list(context, &local).await,
-        StateCommand::Show { output } => show(context, &local, *output).await,
-        StateCommand::Unlock { auto_approve } => unlock(context, &local, *auto_approve).await,
+        StateCommand::List => list(context, &environment).await,
+        StateCommand::Show { output } => show(context, &environment, *output).await,
+        StateCommand::Unlock { auto_approve } => unlock(context, &environment, *auto_approve).await,
         StateCommand::Push { file } => {
             let bytes = std::fs::read(file).or_failed(|| format!("{} can not be read", file.display()))?;
-            let outcome = local.push_state(&bytes).await?;
+            let outcome = environment.push_state(&bytes).await?;
             context.printer.data(&format!("{outcome}\n"));
             Ok(ExitCode::Ok)
         }
     }
 }
 
-async fn list(context: &Context, local: &Local) -> CommandResult {
-    let Some(loaded) = local.state().await? else {
+async fn list(context: &Context, environment: &Environment) -> CommandResult {
+    let Some(loaded) = environment.state().await? else {
         context.printer.data("Nothing is deployed.\n");
         return Ok(ExitCode::Ok);
     };
@@ -84,7 +84,7 @@ async fn list(context: &Context, local: &Local) -> CommandResult {
     for (address, record) in &state.resources {
         resources.row([
             Cell::new(Tone::Plain, format!("{}/{}", address.kind.as_str(), address.digest.short())),
-            Cell::new(Tone::Dim, units::age(local.now(), record.created_at)),
+            Cell::new(Tone::Dim, units::age(environment.now(), record.created_at)),
         ]);
     }
     let style = &context.printer.out;
@@ -95,8 +95,8 @@ async fn list(context: &Context, local: &Local) -> CommandResult {
     Ok(ExitCode::Ok)
 }
 
-async fn show(context: &Context, local: &Local, output: Format) -> CommandResult {
-    let Some(loaded) = local.state().await? else {
+async fn show(context: &Context, environment: &Environment, output: Format) -> CommandResult {
+    let Some(loaded) = environment.state().await? else {
         return Err(CliError::new("there is no state: nothing was applied yet"));
     };
     let state = loaded.state;
@@ -122,8 +122,8 @@ async fn show(context: &Context, local: &Local, output: Format) -> CommandResult
     Ok(ExitCode::Ok)
 }
 
-async fn unlock(context: &Context, local: &Local, auto_approve: bool) -> CommandResult {
-    let Some(holder) = local.lock_holder().await? else {
+async fn unlock(context: &Context, environment: &Environment, auto_approve: bool) -> CommandResult {
+    let Some(holder) = environment.lock_holder().await? else {
         context.printer.data("Nobody holds the lock.\n");
         return Ok(ExitCode::Ok);
     };
@@ -141,7 +141,7 @@ async fn unlock(context: &Context, local: &Local, auto_approve: bool) -> Command
             return Ok(ExitCode::Error);
         }
     }
-    local.unlock().await?;
+    environment.unlock().await?;
     context.printer.data("The lock is free.\n");
     Ok(ExitCode::Ok)
 }

@@ -2,8 +2,8 @@ use crate::app::Context;
 use crate::args::Format;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
-use crate::platform::Local;
-use crate::records::Records;
+use crate::platform::Carrier;
+use crate::platform::Environment;
 
 /// Show how far a run is, or how it came out.
 #[derive(Debug, clap::Args)]
@@ -16,18 +16,15 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
-    let local = Local::of_project(context)?;
-    let records = Records::new(local.store());
+    let environment = Environment::of_project(context).await?;
+    let records = environment.records();
     let name = records.find(args.run.as_deref(), None).await?;
     let view = records.view(&name).await?;
-    local.show_run(context, &view, args.output);
+    environment.show_run(context, &view, args.output).await;
     if view.result.is_none() {
-        match local.driver(&name.run) {
-            Some(driver) => context.printer.say(&format!(
-                "Run {} is driven by process {} on {} since {}.",
-                name.run, driver.pid, driver.host, driver.since
-            )),
-            None => {
+        match environment.carrier(&name.run) {
+            Carrier::Process(process) => context.printer.say(&format!("Run {} is driven by {process}.", name.run)),
+            Carrier::Nobody => {
                 context.printer.say(&format!("Nobody drives run {run}: liminal resume {run} goes on.", run = name.run));
             }
         }

@@ -16,7 +16,7 @@ use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
 use crate::past_keys;
-use crate::platform::Local;
+use crate::platform::Environment;
 use crate::project;
 use crate::records::Records;
 use crate::records::RunName;
@@ -82,7 +82,7 @@ impl From<FieldChange> for Change {
 
 pub(crate) async fn run(context: &Context, args: &WhyArgs) -> CommandResult {
     let project = project::open(context, None)?;
-    let local = Local::at(context, &project.directory)?;
+    let environment = Environment::of(context, &project).await?;
     let pipeline = match &args.pipeline {
         Some(name) => Some(name.clone()),
         None => only_with_step(&project, &args.step)?,
@@ -91,13 +91,13 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> CommandResult {
     if !release.steps.contains_key(&args.step) {
         return Err(CliError::new(format!("pipeline {pipeline} has no step `{}`", args.step)).exit(ExitCode::Usage));
     }
-    let records = Records::new(local.store());
+    let records = environment.records();
     let past = match records.find(args.run.as_deref(), Some(pipeline)).await {
         Ok(name) => Some(explain_past(&records, &name, &args.step).await?),
         Err(error) if args.run.is_some() => return Err(error),
         Err(_) => None,
     };
-    let forecast = local.forecast(&project, release, &default_params(release)).await?;
+    let forecast = environment.forecast(&project, release, &default_params(release)).await?;
     let next = forecast.get(&args.step).cloned().unwrap_or(StepForecast::Runs(RerunReason::NeverRan));
     let root = root_cause(&forecast, &next);
     let answer = Answer { step: args.step.clone(), past, next, root };

@@ -1,17 +1,15 @@
-//! The store and queue that effects go through. In builds with the feature `failpoints` they can make the process abort
-//! at a chosen effect, so that tests kill it everywhere; in all others they are the plain ones.
+//! What effects go through. In builds with the feature `failpoints` the process can be made to abort at a chosen effect,
+//! so that tests kill it everywhere; in all others effects go straight through.
 
 #[cfg(feature = "failpoints")]
 mod chosen {
     use liminal_functions::local::crash::Crash;
     use liminal_functions::local::crash::Crashing;
-    use liminal_functions::local::queue::SqliteQueue;
-    use liminal_functions::local::store::DirectoryStore;
 
     use crate::env_vars;
 
-    pub(crate) type EffectStore = Crashing<DirectoryStore>;
-    pub(crate) type EffectQueue = Crashing<SqliteQueue>;
+    pub(crate) type EffectStore<S> = Crashing<S>;
+    pub(crate) type EffectQueue<Q> = Crashing<Q>;
 
     /// Counts the effects of this process.
     #[derive(Clone, Debug)]
@@ -22,28 +20,21 @@ mod chosen {
             Self(Crash::new(env_vars::read(env_vars::LIMINAL_CRASH_AT).and_then(|text| text.parse().ok())))
         }
 
-        pub(crate) fn store(&self, store: DirectoryStore) -> EffectStore {
-            Crashing::new(store, self.0.clone())
-        }
-
-        pub(crate) fn queue(&self, queue: SqliteQueue) -> EffectQueue {
-            Crashing::new(queue, self.0.clone())
+        pub(crate) fn of<T>(&self, port: T) -> Crashing<T> {
+            Crashing::new(port, self.0.clone())
         }
     }
 
     /// The plain store below.
-    pub(crate) fn plain(store: &EffectStore) -> &DirectoryStore {
+    pub(crate) fn plain<S>(store: &EffectStore<S>) -> &S {
         store.inner()
     }
 }
 
 #[cfg(not(feature = "failpoints"))]
 mod chosen {
-    use liminal_functions::local::queue::SqliteQueue;
-    use liminal_functions::local::store::DirectoryStore;
-
-    pub(crate) type EffectStore = DirectoryStore;
-    pub(crate) type EffectQueue = SqliteQueue;
+    pub(crate) type EffectStore<S> = S;
+    pub(crate) type EffectQueue<Q> = Q;
 
     /// Lets every effect through.
     #[derive(Clone, Debug)]
@@ -54,17 +45,14 @@ mod chosen {
             Self
         }
 
-        pub(crate) const fn store(&self, store: DirectoryStore) -> EffectStore {
-            store
-        }
-
-        pub(crate) const fn queue(&self, queue: SqliteQueue) -> EffectQueue {
-            queue
+        #[expect(clippy::unused_self, reason = "the counterpart for tests counts here")]
+        pub(crate) fn of<T>(&self, port: T) -> T {
+            port
         }
     }
 
     /// The plain store below.
-    pub(crate) const fn plain(store: &EffectStore) -> &DirectoryStore {
+    pub(crate) const fn plain<S>(store: &EffectStore<S>) -> &S {
         store
     }
 }

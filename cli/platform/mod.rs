@@ -1,17 +1,25 @@
 //! The platforms that carry environments out, put together from the ports of the libraries.
 
-mod control;
-mod drive;
+mod applying;
+mod artifacts;
 mod effects;
+mod environment;
 mod forecast;
+mod ledger;
 mod local;
+mod models;
 mod objects;
+mod planning;
 mod plots;
-mod publish;
-mod python;
+mod probing;
+mod resources;
+mod running;
+mod store;
 mod summary;
 
-pub(crate) use self::control::ApplyOptions;
-pub(crate) use self::drive::Carry;
-pub(crate) use self::local::Local;
+pub(crate) use self::applying::ApplyOptions;
+pub(crate) use self::environment::Carrier;
+pub(crate) use self::environment::Environment;
 pub(crate) use self::local::find_program;
+pub(crate) use self::running::Cancelled;
+pub(crate) use self::running::Carry;

@@ -8,7 +8,7 @@ use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
 use serde::Serialize;
 
-use super::Local;
+use super::Environment;
 use crate::app::Context;
 use crate::args::Format;
 use crate::records::RunView;
@@ -23,9 +23,9 @@ struct RunDocument<'a> {
     result: Option<&'a RunResult>,
 }
 
-impl Local {
+impl Environment {
     /// Prints a run as data.
-    pub(crate) fn show_run(&self, context: &Context, view: &RunView, format: Format) {
+    pub(crate) async fn show_run(&self, context: &Context, view: &RunView, format: Format) {
         match format {
             Format::Json => context.printer.json(&RunDocument {
                 run: &view.record,
@@ -33,12 +33,13 @@ impl Local {
                 result: view.result.as_ref(),
             }),
             Format::Text => {
+                let plots = self.plots(view).await;
                 let summary = RunSummary {
                     release: &view.release,
                     record: &view.record,
                     commits: &view.commits,
                     result: view.result.as_ref(),
-                    locate: &|step, output, artifact| self.locate(view, step, output, artifact),
+                    plots: &plots,
                 };
                 context.printer.data(&run_summary::text(&summary, &context.printer.out));
             }

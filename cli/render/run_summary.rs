@@ -6,14 +6,12 @@ use liminal_schemas::graph::Graph;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
-use liminal_schemas::run::Artifact;
 use liminal_schemas::run::CheckResult;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
 use liminal_schemas::run::RunStatus;
-use liminal_schemas::step::OutputRole;
 use liminal_schemas::value::Value;
 
 use super::style::Style;
@@ -41,8 +39,8 @@ pub(crate) struct RunSummary<'a> {
     pub commits: &'a BTreeMap<StepName, Commit>,
     /// How the run ended; none while it goes on, or when it was interrupted.
     pub result: Option<&'a RunResult>,
-    /// Where a person finds an artifact: a path on this machine, or the command that fetches it.
-    pub locate: &'a dyn Fn(&StepName, &FieldName, &Artifact) -> Option<String>,
+    /// Where a person finds the plots, by step and output: paths on this machine.
+    pub plots: &'a BTreeMap<(StepName, FieldName), String>,
 }
 
 /// The run as text.
@@ -249,11 +247,9 @@ fn results(run: &RunSummary<'_>, order: &[StepName], style: &Style) -> String {
     }
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]).indent(2);
     for (step, commit) in committed(run, order) {
-        let Some(spec) = run.release.steps.get(step) else { continue };
-        for (name, artifact) in &commit.outputs {
-            let is_plot = spec.outputs.get(name).is_some_and(|output| output.role == OutputRole::Plot);
-            if let Some(place) = is_plot.then(|| (run.locate)(step, name, artifact)).flatten() {
-                table.row([format!("{step}.{name}").into(), place.into()]);
+        for name in commit.outputs.keys() {
+            if let Some(place) = run.plots.get(&(step.clone(), name.clone())) {
+                table.row([format!("{step}.{name}").into(), place.as_str().into()]);
             }
         }
     }
@@ -333,12 +329,21 @@ mod tests {
     use liminal_schemas::run::Failure;
     use liminal_schemas::run::SkipReason;
     use liminal_schemas::step::FailureClass;
+    use liminal_schemas::step::OutputRole;
 
     fn show(commits: &BTreeMap<StepName, Commit>, result: Option<&RunResult>) -> String {
         let release = samples::release();
         let record = samples::run_record();
-        let locate = |_: &StepName, name: &FieldName, _: &Artifact| Some(format!("/p/.liminal/local/plots/{name}.png"));
-        let run = RunSummary { release: &release, record: &record, commits, result, locate: &locate };
+        let is_plot = |step: &StepName, output: &FieldName| {
+            let spec = release.steps.get(step).and_then(|spec| spec.outputs.get(output));
+            spec.is_some_and(|spec| spec.role == OutputRole::Plot)
+        };
+        let left = commits.iter().flat_map(|(step, commit)| commit.outputs.keys().map(move |output| (step, output)));
+        let plots = left
+            .filter(|(step, output)| is_plot(step, output))
+            .map(|(step, output)| ((step.clone(), output.clone()), format!("/p/.liminal/local/plots/{output}.png")))
+            .collect();
+        let run = RunSummary { release: &release, record: &record, commits, result, plots: &plots };
         text(&run, &Style { width: 100, ..Style::PLAIN })
     }
 

@@ -1,6 +1,5 @@
-//! Puts in place what a run needs before it starts: packages, Python environments, the release, pinned models.
+//! Puts in place what a run needs before it starts: packages, Python environments, the release.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_functions::ports::ObjectStore as _;
@@ -11,27 +10,25 @@ use liminal_schemas::keys;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::StepForecast;
 use liminal_schemas::release::Release;
-use liminal_schemas::run::PinnedModel;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
-use liminal_schemas::step::InputSource;
-use liminal_schemas::step::ModelSelector;
 
 use super::Local;
-use super::objects::ControlObjects;
-use super::python::MachinePython;
+use super::MachinePython;
 use crate::app::Context;
 use crate::error::CliError;
 use crate::error::While as _;
+use crate::platform::Environment;
+use crate::platform::objects::ControlObjects;
 use crate::progress::Progress;
 use crate::project::Project;
 use crate::records::Records;
 
 impl Local {
     /// Checks that the Python environments of a release are still there: the cache folder may have been emptied.
-    pub(crate) async fn check_environments(&self, release: &Release) -> Result<(), CliError> {
-        let records = Records::new(self.store());
+    pub(in crate::platform) async fn check_environments(&self, release: &Release) -> Result<(), CliError> {
+        let records = Records::new(&*self.store);
         let environments = self.environments();
         for digest in release.steps.values().filter_map(|step| step.package).collect::<BTreeSet<_>>() {
             let package = records.package(&digest).await?;
@@ -39,14 +36,14 @@ impl Local {
             if python.is_some_and(|python| !environments.has(&python.digest())) {
                 return Err(CliError::new("the Python environment of this run is gone from the cache folder")
                     .hint("`liminal run` builds it again and takes from the cache what is done")
-                    .hint(format!("the cache folder is {}", self.settings().cache_dir.display())));
+                    .hint(format!("the cache folder is {}", self.settings.cache_dir.display())));
             }
         }
         Ok(())
     }
 
     /// Puts all in place that a run of a release needs: packages, Python environments and the release itself.
-    pub(crate) async fn publish(
+    pub(in crate::platform) async fn publish(
         &self,
         context: &Context,
         project: &Project,
@@ -55,7 +52,7 @@ impl Local {
     ) -> Result<(), CliError> {
         let progress = Progress::new(&context.printer);
         let packages = &project.loaded.resolved.packages;
-        let objects = ControlObjects(&**self.effect_store());
+        let objects = ControlObjects(&*self.store);
         let python = MachinePython { environments: self.environments(), progress: &progress };
         let resources = LocalResources { objects: &objects, python: &python, files: &project.snapshot, packages };
         let used: BTreeSet<Digest> = release.steps.values().filter_map(|step| step.package).collect();
@@ -77,14 +74,15 @@ impl Local {
         }
         let key = keys::release(&release.pipeline, &release.revision());
         let bytes = serde_json::to_vec(release).or_failed(|| format!("{key} can not be written"))?;
-        self.effect_store().put_if_absent(&key, &bytes).await.or_failed(|| format!("{key} can not be written"))?;
+        self.store.put_if_absent(&key, &bytes).await.or_failed(|| format!("{key} can not be written"))?;
         Ok(())
     }
 
     /// Whether a run may start a Python step whose environment is not there yet. Where the cache holds all results, the
     /// minutes that an environment takes to build are spared.
-    pub(crate) async fn starts_python(
+    pub(in crate::platform) async fn starts_python(
         &self,
+        environment: &Environment,
         project: &Project,
         record: &RunRecord,
         release: &Release,
@@ -99,33 +97,7 @@ impl Local {
         if missing.is_empty() || record.cache.off || !record.cache.fresh.is_empty() {
             return Ok(true);
         }
-        let forecast = self.forecast(project, release, &record.params).await?;
+        let forecast = environment.forecast(project, release, &record.params).await?;
         Ok(missing.iter().any(|step| forecast.get(*step) != Some(&StepForecast::Cached)))
-    }
-
-    /// The models that a release's inputs refer to, as they stand now.
-    pub(crate) async fn pin_models(&self, release: &Release) -> Result<BTreeMap<String, PinnedModel>, CliError> {
-        let records = Records::new(self.store());
-        let mut pinned = BTreeMap::new();
-        for (step, spec) in &release.steps {
-            for (input, source) in &spec.inputs {
-                let InputSource::Model { name, version } = source else { continue };
-                let versions = records.model_versions(name).await?;
-                let aliases = records.model_aliases(name).await?;
-                let wanted = match version {
-                    ModelSelector::Latest => versions.last().map(|version| version.version),
-                    ModelSelector::Version(number) => Some(*number),
-                    ModelSelector::Alias(alias) => aliases.get(alias.as_str()).copied(),
-                };
-                let found = versions.into_iter().find(|version| Some(version.version) == wanted).ok_or_else(|| {
-                    CliError::new(format!("input {input} of step {step} needs {source}, which does not exist"))
-                        .hint("run the pipeline that registers it first")
-                        .hint(format!("`liminal models {name}` lists its versions"))
-                })?;
-                let pin = PinnedModel { model: name.clone(), version: found.version, artifact: found.artifact };
-                pinned.insert(format!("{step}.{input}"), pin);
-            }
-        }
-        Ok(pinned)
     }
 }

@@ -13,55 +13,84 @@ use liminal_functions::local::drive::Driven;
 use liminal_functions::local::executor::LocalExecutor;
 use liminal_functions::local::executor::LocalExecutorConfig;
 use liminal_functions::local::queue::SqliteQueue;
+use liminal_functions::local::store::DirectoryStore;
 use liminal_functions::runner::Events;
 use liminal_schemas::release::Release;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::RunRecord;
-use liminal_schemas::run::RunStatus;
 use liminal_schemas::template::Reference;
 use liminal_schemas::template::Template;
 use tokio::sync::mpsc;
-use tokio::sync::watch;
 
 use super::Local;
-use super::effects::EffectQueue;
-use super::effects::EffectStore;
 use crate::app::Context;
-use crate::args::Format;
 use crate::env_vars;
 use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
+use crate::platform::Cancelled;
+use crate::platform::Carry;
+use crate::platform::Environment;
+use crate::platform::effects::EffectQueue;
+use crate::platform::effects::EffectStore;
+use crate::platform::running::exit_of;
 use crate::progress::Progress;
-use crate::records::Records;
 use crate::records::RunName;
 
 /// How long a step has to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How a run is carried out.
-pub(crate) struct Carry {
-    /// How many steps may run at once; the number of cores where that is not said.
-    pub(crate) jobs: Option<std::num::NonZeroU32>,
-    /// The form of the summary.
-    pub(crate) output: Format,
-    /// What Ctrl-C asks for.
-    pub(crate) interrupt: watch::Receiver<liminal_functions::executor::Stop>,
-}
+/// How long the process that drives a run has to notice that it is to end.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether it has.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Opened for the effects of this process to be counted.
+type Opened = LocalEnvironment<EffectStore<DirectoryStore>, EffectQueue<SqliteQueue>>;
 
 impl Local {
-    /// Drives a run to its end and shows how it came out. A record starts a new run, without one an old run goes on.
-    pub(crate) async fn carry_out(
+    /// Starts a run, drives it to its end and shows how it came out.
+    pub(in crate::platform) async fn start(
         &self,
         context: &Context,
+        environment: &Environment,
+        release: &Release,
+        record: RunRecord,
+        carry: Carry,
+    ) -> CommandResult {
+        self.drive(context, environment, release, Drive::Start(Box::new(record)), carry).await
+    }
+
+    /// Drives a run on to its end and shows how it came out.
+    pub(in crate::platform) async fn resume(
+        &self,
+        context: &Context,
+        environment: &Environment,
         name: &RunName,
         release: &Release,
-        start: Option<RunRecord>,
+        carry: Carry,
+    ) -> CommandResult {
+        self.check_environments(release).await?;
+        let what = Drive::Resume { pipeline: name.pipeline.clone(), run: name.run.clone() };
+        self.drive(context, environment, release, what, carry).await
+    }
+
+    async fn drive(
+        &self,
+        context: &Context,
+        environment: &Environment,
+        release: &Release,
+        what: Drive,
         carry: Carry,
     ) -> CommandResult {
         self.check_secrets(release)?;
-        let environment = self.environment(context)?;
+        let name = &match &what {
+            Drive::Start(record) => RunName { run: record.run.clone(), pipeline: record.pipeline.clone() },
+            Drive::Resume { pipeline, run } => RunName { run: run.clone(), pipeline: pipeline.clone() },
+        };
+        let opened = self.opened(context)?;
         let executor = Arc::new(self.executor());
         let (sender, events) = mpsc::unbounded_channel();
         let options = DriveOptions {
@@ -69,17 +98,13 @@ impl Local {
             stop: carry.interrupt,
             events: Events::to(sender),
         };
-        let what = match start {
-            Some(record) => Drive::Start(Box::new(record)),
-            None => Drive::Resume { pipeline: name.pipeline.clone(), run: name.run.clone() },
-        };
         let progress = Progress::new(&context.printer);
         let title = format!("run {}", name.run);
-        let driving = drive::drive(&environment, executor, what, options);
+        let driving = drive::drive(&opened, executor, what, options);
         let (driven, ()) = tokio::join!(driving, progress.follow_run(title, release.steps.len(), events));
         let driven = driven.map_err(|error| explain_drive(name, &error))?;
-        let view = Records::new(self.store()).view(name).await?;
-        self.show_run(context, &view, carry.output);
+        let view = environment.records().view(name).await?;
+        environment.show_run(context, &view, carry.output).await;
         match driven {
             Driven::Interrupted => {
                 context.printer.complain(&format!(
@@ -92,19 +117,34 @@ impl Local {
         }
     }
 
-    /// Ends a run that nobody drives as cancelled.
-    pub(crate) async fn cancel_idle(&self, context: &Context, name: &RunName) -> Result<(), CliError> {
-        let environment = self.environment(context)?;
-        drive::cancel_idle(&environment, &name.pipeline, &name.run)
-            .await
-            .map_err(|error| explain_drive(name, &error))?;
-        Ok(())
+    /// Waits until the process that drives a run has ended it; ends it here when there is none.
+    pub(in crate::platform) async fn cancel(
+        &self,
+        context: &Context,
+        environment: &Environment,
+        name: &RunName,
+    ) -> Result<Cancelled, CliError> {
+        let start = tokio::time::Instant::now();
+        while environment.records().result(name).await?.is_none() {
+            if self.driver(&name.run).is_none() {
+                let opened = self.opened(context)?;
+                drive::cancel_idle(&opened, &name.pipeline, &name.run)
+                    .await
+                    .map_err(|error| explain_drive(name, &error))?;
+                break;
+            }
+            if start.elapsed() > PATIENCE {
+                return Ok(Cancelled::Asked);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(Cancelled::Ended)
     }
 
     /// Opens the queue beside the store. A damaged one is set aside, since runs derive their messages again.
-    fn environment(&self, context: &Context) -> Result<LocalEnvironment<EffectStore, EffectQueue>, CliError> {
-        let opened = SqliteQueue::open(self.root().join("queue.sqlite"), SystemClock)
-            .or_failed(|| "the queue can not be opened".to_owned())?;
+    fn opened(&self, context: &Context) -> Result<Opened, CliError> {
+        let opened =
+            SqliteQueue::open(self.queue_file(), SystemClock).or_failed(|| "the queue can not be opened".to_owned())?;
         if let Some(aside) = opened.set_aside {
             context.printer.warn(&format!(
                 "the queue's file was corrupt and is set aside as {}; nothing is lost, since runs derive their messages again",
@@ -112,20 +152,20 @@ impl Local {
             ));
         }
         Ok(LocalEnvironment {
-            store: Arc::clone(self.effect_store()),
-            queue: Arc::new(self.effects().queue(opened.queue)),
+            store: self.store(),
+            queue: Arc::new(self.effects.of(opened.queue)),
             locks: self.locks(),
         })
     }
 
     fn executor(&self) -> LocalExecutor {
         LocalExecutor::new(LocalExecutorConfig {
-            root: self.root().to_owned(),
-            cache_dir: self.settings().cache_dir.clone(),
+            root: self.root.clone(),
+            cache_dir: self.settings.cache_dir.clone(),
             grace: GRACE,
-            sandbox: self.settings().sandbox,
+            sandbox: self.settings.sandbox,
             warden: std::env::current_exe().ok(),
-            path: self.settings().path.clone(),
+            path: self.settings.path.clone(),
             secrets: Arc::new(secret_value),
         })
     }
@@ -156,14 +196,6 @@ fn secret_value(secret: &SecretRef) -> Option<String> {
 
 fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
-}
-
-const fn exit_of(status: RunStatus) -> ExitCode {
-    match status {
-        RunStatus::Succeeded => ExitCode::Ok,
-        RunStatus::Rejected => ExitCode::Refused,
-        RunStatus::Failed | RunStatus::Cancelled => ExitCode::RunFailed,
-    }
 }
 
 fn explain_drive(name: &RunName, error: &DriveError) -> CliError {

@@ -1,0 +1,191 @@
+//! Carrying plans out.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use liminal_functions::executor::Stop;
+use liminal_functions::local::clock::SystemClock;
+use liminal_functions::local::clock::SystemNonces;
+use liminal_functions::local::lock;
+use liminal_functions::ports::Nonces as _;
+use liminal_infra::apply;
+use liminal_infra::apply::ApplyError;
+use liminal_infra::apply::ApplyEvent;
+use liminal_infra::apply::ApplyReport;
+use liminal_infra::apply::ApplyRequest;
+use liminal_infra::apply::Ports;
+use liminal_infra::source::Snapshot;
+use liminal_infra::state::LockError;
+use liminal_infra::state::LockRequest;
+use liminal_schemas::digest::Digest;
+use liminal_schemas::plan::Operation;
+use liminal_schemas::plan::Plan;
+use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::state::LockHolder;
+use liminal_schemas::state::ResourceKind;
+use tokio::sync::watch;
+
+use super::Environment;
+use super::objects::ControlClock;
+use super::resources::Material;
+use crate::app::Context;
+use crate::error::CliError;
+use crate::error::CommandResult;
+use crate::exit_code::ExitCode;
+use crate::interrupt;
+use crate::progress::Progress;
+use crate::render::units;
+
+/// How a plan is carried out.
+pub(crate) struct ApplyOptions {
+    /// Whether nobody need be asked.
+    pub(crate) approved: bool,
+    /// Whether a destroy also deletes data.
+    pub(crate) delete_data: bool,
+    /// How long to wait for the lock.
+    pub(crate) lock_timeout: Duration,
+}
+
+impl Environment {
+    /// Carries a plan out.
+    pub(crate) async fn apply(
+        &self,
+        context: &Context,
+        files: &Snapshot,
+        tree: Option<Digest>,
+        plan: &Plan,
+        options: &ApplyOptions,
+    ) -> CommandResult {
+        let progress = Progress::new(&context.printer);
+        let workshop = self.workshop(&progress);
+        let resources = workshop.resources(Material { files, packages: &plan.documents.packages });
+        let clock = ControlClock(SystemClock);
+        let ports = Ports { objects: &workshop.objects, resources: &resources, clock: &clock };
+        let stopped = stop_flag(interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?);
+        let bar = progress.bar(u64::try_from(plan.operations.len()).unwrap_or(u64::MAX), plan.purpose.as_str());
+        let spill = self.folder().join(format!("errored-{}.json", plan.environment));
+        let request = ApplyRequest {
+            tree,
+            id: SystemNonces.nonce(),
+            lineage: SystemNonces.nonce(),
+            by: self.settings().user.clone(),
+            lock: LockRequest {
+                holder: self.holder(plan.purpose.as_str(), plan.base.source.commit.clone()),
+                timeout: options.lock_timeout,
+                is_alive: &lock::is_alive,
+            },
+            spill: &spill,
+            delete_data: options.delete_data,
+            stop: &|| stopped.load(Ordering::Relaxed),
+            events: &|event| match event {
+                ApplyEvent::Started { .. } | ApplyEvent::DataDeleted { .. } => {}
+                ApplyEvent::OperationStarted { index: _, operation } => bar.set_message(describe(&operation)),
+                ApplyEvent::OperationDone { .. } => bar.inc(1),
+            },
+        };
+        let outcome = apply::apply(plan, &ports, request).await;
+        bar.finish_and_clear();
+        match outcome {
+            Ok(report) => {
+                context.printer.data(&format!("{}\n", summary(plan, &report)));
+                Ok(ExitCode::Ok)
+            }
+            Err(error) => Err(explain(plan, &error)),
+        }
+    }
+
+    /// This process as a holder of the lock; the lock itself fills in the times.
+    fn holder(&self, command: &str, commit: Option<String>) -> LockHolder {
+        LockHolder {
+            id: SystemNonces.nonce(),
+            user: self.settings().user.clone(),
+            host: lock::host(),
+            pid: std::process::id(),
+            command: command.to_owned(),
+            commit,
+            since: self.now(),
+            until: self.now(),
+        }
+    }
+}
+
+/// A flag that Ctrl-C raises.
+fn stop_flag(mut interrupt: watch::Receiver<Stop>) -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&flag);
+    tokio::spawn(async move {
+        if interrupt.wait_for(|stop| *stop != Stop::No).await.is_ok() {
+            raised.store(true, Ordering::Relaxed);
+        }
+    });
+    flag
+}
+
+fn describe(operation: &Operation) -> String {
+    match operation {
+        Operation::CreateResource { address } if address.kind == ResourceKind::Python => {
+            format!("Python environment {}", address.digest.short())
+        }
+        Operation::WriteRelease { pipeline, revision } | Operation::DeleteRelease { pipeline, revision } => {
+            format!("release {} of {pipeline}", revision.short())
+        }
+        Operation::MoveLive { pipeline, .. } | Operation::RemoveLive { pipeline, .. } => format!("live {pipeline}"),
+        Operation::CreateResource { address } | Operation::DeleteResource { address } => {
+            format!("{} {}", address.kind.as_str(), address.digest.short())
+        }
+    }
+}
+
+fn summary(plan: &Plan, report: &ApplyReport) -> String {
+    let verb = match plan.purpose {
+        PlanPurpose::Apply => "Applied",
+        PlanPurpose::Rollback => "Rolled back",
+        PlanPurpose::Destroy => "Destroyed",
+    };
+    let mut live: Vec<String> = report
+        .pipelines
+        .iter()
+        .take(5)
+        .map(|(name, revision)| match revision {
+            Some(revision) => format!("{name} is live as {}", revision.short()),
+            None => format!("{name} is gone"),
+        })
+        .collect();
+    if report.pipelines.len() > live.len() {
+        live.push(format!("{} more", report.pipelines.len() - live.len()));
+    }
+    let mut text = format!("{verb}: {}", units::count(report.operations, "operation"));
+    if !live.is_empty() {
+        text = format!("{text}; {}", live.join(", "));
+    }
+    if report.deleted_objects > 0 {
+        text = format!("{text}; {} deleted", units::count(report.deleted_objects, "object"));
+    }
+    format!("{text}.")
+}
+
+fn explain(plan: &Plan, error: &ApplyError) -> CliError {
+    let command = plan.purpose.as_str();
+    let explained = CliError::because(format!("the {command} did not get to its end"), error);
+    match error {
+        ApplyError::Stale(_) | ApplyError::Overtaken => {
+            explained.hint("`liminal plan` makes a new one").exit(ExitCode::StalePlan)
+        }
+        ApplyError::Lock(LockError::Held { .. }) => explained
+            .hint("wait for it, or --lock-timeout 5m waits for you")
+            .hint("if that process is gone for good: liminal state unlock")
+            .exit(ExitCode::LockHeld),
+        ApplyError::Stopped { .. } => explained.hint("`liminal apply` takes up the rest").exit(ExitCode::Interrupted),
+        ApplyError::Lock(_)
+        | ApplyError::State(_)
+        | ApplyError::NotStarted(_)
+        | ApplyError::Operations(_)
+        | ApplyError::Spilled { .. }
+        | ApplyError::NotSpilled { .. }
+        | ApplyError::Unrecorded { .. }
+        | ApplyError::Data { .. }
+        | ApplyError::Json(_) => explained,
+    }
+}

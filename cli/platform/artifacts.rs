@@ -1,0 +1,51 @@
+//! What steps left, brought to whoever asks for it.
+
+use std::path::Path;
+
+use liminal_functions::local::artifacts::LocalArtifacts;
+use liminal_schemas::digest::Digest;
+use liminal_schemas::run::Artifact;
+
+use super::Environment;
+use super::environment::Platform;
+use crate::error::CliError;
+
+/// The artifacts of an environment.
+pub(crate) enum Artifacts<'a> {
+    /// Files on this machine.
+    Local(&'a LocalArtifacts),
+}
+
+impl Environment {
+    /// Its artifacts.
+    pub(crate) const fn artifacts(&self) -> Artifacts<'_> {
+        match &self.platform {
+            Platform::Local(local) => Artifacts::Local(local.artifacts()),
+        }
+    }
+}
+
+impl Artifacts<'_> {
+    /// Copies an artifact to a path, every byte of it checked against its digest.
+    #[expect(clippy::unused_async, reason = "other platforms fetch")]
+    pub(crate) async fn copy_out(&self, artifact: &Artifact, to: &Path) -> Result<(), CliError> {
+        match self {
+            Self::Local(files) => files.copy_out(artifact, to).map_err(CliError::from_failure),
+        }
+    }
+
+    /// The content of a file artifact, checked against its digest.
+    #[expect(clippy::unused_async, reason = "other platforms fetch")]
+    pub(crate) async fn read(&self, artifact: &Artifact) -> Result<Vec<u8>, CliError> {
+        match self {
+            Self::Local(files) => files.read(artifact).map_err(CliError::from_failure),
+        }
+    }
+
+    /// Where the object of an artifact is: a path, or an address that other programs know.
+    pub(crate) fn location(&self, digest: &Digest) -> String {
+        match self {
+            Self::Local(files) => files.path_of(digest).display().to_string(),
+        }
+    }
+}

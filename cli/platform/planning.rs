@@ -1,0 +1,164 @@
+//! Plans of an environment, made against what is there.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_infra::observe;
+use liminal_infra::plan;
+use liminal_infra::plan::Desired;
+use liminal_infra::plan::Observed;
+use liminal_infra::plan::Revised;
+use liminal_infra::plan::Target;
+use liminal_infra::plan::forecast::default_params;
+use liminal_infra::state::LoadedState;
+use liminal_schemas::digest::Digest;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::plan::Plan;
+
+use super::Environment;
+use super::resources::Material;
+use crate::error::CliError;
+use crate::error::While as _;
+use crate::exit_code::ExitCode;
+use crate::progress::Progress;
+use crate::project::Project;
+
+impl Environment {
+    /// The plan that makes this environment what the definition says, with what the next runs would do.
+    pub(crate) async fn plan(&self, project: &Project) -> Result<Plan, CliError> {
+        let resolved = &project.loaded.resolved;
+        let desired = Desired {
+            target: Target {
+                project: resolved.project.clone(),
+                environment: resolved.environment.clone(),
+                source: project.snapshot.version(),
+                tree: project.snapshot.tree_digest(),
+                keep: resolved.keep,
+            },
+            releases: resolved
+                .releases
+                .iter()
+                .map(|(name, release)| (name.clone(), Revised::from(release.clone())))
+                .collect(),
+            packages: resolved.packages.clone(),
+        };
+        let progress = Progress::silent();
+        let workshop = self.workshop(&progress);
+        let resources = workshop.resources(Material { files: &project.snapshot, packages: &desired.packages });
+        let state = self.state().await?;
+        let observed = observe::observe(&workshop.objects, &resources, &desired, state.as_ref())
+            .await
+            .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))?;
+        let mut plan = plan::plan(&desired, state.as_ref(), &observed).or_failed(|| "there is no plan".to_owned())?;
+        for change in &mut plan.pipelines {
+            if let Some(release) = resolved.releases.get(&change.pipeline) {
+                change.forecast = self.forecast(project, release, &default_params(release)).await?;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The plan that makes an earlier release live.
+    pub(crate) async fn plan_rollback(
+        &self,
+        pipeline: Option<&PipelineName>,
+        to: Option<&str>,
+    ) -> Result<Plan, CliError> {
+        let loaded = self
+            .state()
+            .await?
+            .ok_or_else(|| CliError::new("nothing was applied yet, so there is nothing to roll back"))?;
+        let deployed: Vec<&PipelineName> = loaded.state.pipelines.keys().collect();
+        let pipeline = match (pipeline, deployed.as_slice()) {
+            (Some(pipeline), _) => pipeline.clone(),
+            (None, [only]) => (*only).clone(),
+            (None, several) => {
+                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
+                return Err(CliError::new("which pipeline?")
+                    .hint(format!("deployed are {}", names.join(", ")))
+                    .exit(ExitCode::Usage));
+            }
+        };
+        let kept = loaded.state.pipelines.get(&pipeline).map(|deployed| deployed.retired.clone()).unwrap_or_default();
+        let to = match to {
+            Some(text) => Some(find_revision(&kept, text)?),
+            None => None,
+        };
+        let wanted = BTreeMap::from([(pipeline.clone(), to)]);
+        let observed = self.observe_deployed(&loaded, Some(&BTreeSet::from([pipeline]))).await?;
+        plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted)
+            .or_failed(|| "there is no rollback".to_owned())
+    }
+
+    /// The plan that removes everything.
+    pub(crate) async fn plan_destroy(&self) -> Result<Plan, CliError> {
+        let loaded = self
+            .state()
+            .await?
+            .ok_or_else(|| CliError::new("nothing was applied yet, so there is nothing to destroy"))?;
+        let observed = self.observe_deployed(&loaded, None).await?;
+        plan::plan_destroy(&target_of(&loaded), Some(&loaded), &observed).or_failed(|| "there is no plan".to_owned())
+    }
+
+    /// What is deployed, of some pipelines or of all, for plans that need no definition.
+    async fn observe_deployed(
+        &self,
+        loaded: &LoadedState,
+        pipelines: Option<&BTreeSet<PipelineName>>,
+    ) -> Result<Observed, CliError> {
+        let (progress, packages) = (Progress::silent(), BTreeMap::new());
+        let workshop = self.workshop(&progress);
+        let resources = workshop.resources(Material { files: &NoFiles, packages: &packages });
+        observe::observe_deployed(&workshop.objects, &resources, Some(loaded), pipelines)
+            .await
+            .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))
+    }
+}
+
+/// A rollback and a destroy build nothing, so that they need no files.
+struct NoFiles;
+
+impl liminal_schemas::files::ProjectFiles for NoFiles {
+    fn file(
+        &self,
+        _: &str,
+    ) -> Result<Option<liminal_schemas::files::ProjectFile>, liminal_schemas::files::RefusedFile> {
+        Ok(None)
+    }
+    fn under(
+        &self,
+        _: &str,
+    ) -> Result<Vec<(String, liminal_schemas::files::ProjectFile)>, (String, liminal_schemas::files::RefusedFile)> {
+        Ok(Vec::new())
+    }
+    fn read(&self, path: &str, _: usize) -> Result<Vec<u8>, String> {
+        Err(format!("{path} is not read here"))
+    }
+}
+
+fn target_of(loaded: &LoadedState) -> Target {
+    let source = loaded.state.applied.as_ref().map(|applied| applied.source.clone()).unwrap_or_default();
+    Target {
+        project: loaded.state.project.clone(),
+        environment: loaded.state.environment.clone(),
+        source,
+        tree: Digest::of_bytes(b""),
+        keep: plan::DEFAULT_KEEP,
+    }
+}
+
+fn find_revision(kept: &[Digest], text: &str) -> Result<Digest, CliError> {
+    if let Ok(whole) = text.parse() {
+        return Ok(whole);
+    }
+    let near: Vec<&Digest> = kept.iter().filter(|digest| text.len() >= 4 && digest.hex().starts_with(text)).collect();
+    match near.as_slice() {
+        [only] => Ok(**only),
+        _ => {
+            let shorts: Vec<String> = kept.iter().map(Digest::short).collect();
+            let kept =
+                if shorts.is_empty() { "none is kept".to_owned() } else { format!("kept are {}", shorts.join(", ")) };
+            Err(CliError::new(format!("no kept revision begins with `{text}`")).hint(kept).exit(ExitCode::Usage))
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Whether what an environment is kept in can be used.
+
+use std::path::PathBuf;
+
+use liminal_functions::local::clock::SystemClock;
+use liminal_functions::local::queue::SqliteQueue;
+
+use super::Environment;
+use super::environment::Platform;
+use crate::error::CliError;
+use crate::error::While as _;
+
+impl Environment {
+    /// Where its objects are, if they can be read and written.
+    #[expect(clippy::unused_async, reason = "other platforms are asked")]
+    pub(crate) async fn probe_store(&self) -> Result<String, CliError> {
+        match &self.platform {
+            Platform::Local(_) => {
+                let folder = self.folder();
+                std::fs::create_dir_all(folder)
+                    .and_then(|()| tempfile::NamedTempFile::new_in(folder).map(drop))
+                    .or_failed(|| format!("{} can not be written", folder.display()))?;
+                Ok(folder.display().to_string())
+            }
+        }
+    }
+
+    /// Whether its queue is whole, where that is a file: and where a corrupt one was set aside.
+    pub(crate) fn probe_queue(&self) -> Option<Result<Option<PathBuf>, CliError>> {
+        match &self.platform {
+            Platform::Local(local) => {
+                let opened = SqliteQueue::open(local.queue_file(), SystemClock);
+                Some(opened.map(|opened| opened.set_aside).or_failed(|| "the queue can not be opened".to_owned()))
+            }
+        }
+    }
+}
