@@ -37,7 +37,7 @@ pub const LAMBDA_DISK_LEAST: Limit =
     limit("Lambda: least space below /tmp", 512, "MiB", "model lambda EphemeralStorageSize");
 /// The most space below `/tmp`.
 pub const LAMBDA_DISK: Limit = limit("Lambda: space below /tmp", 10_240, "MiB", "docs lambda gettingstarted-limits");
-/// A function's zip, unpacked, layers included.
+/// A function's zip, unpacked, layers included: it must be smaller than this.
 pub const LAMBDA_UNZIPPED: Limit =
     limit("Lambda: package, unpacked", 262_144_000, "bytes", "docs lambda gettingstarted-limits");
 /// All environment variables of a function together.
@@ -58,8 +58,12 @@ pub const FARGATE_DISK_FREE: Limit = limit("Fargate: disk of every task", 20, "G
 /// The most disk of a task.
 pub const FARGATE_DISK: Limit = limit("Fargate: disk", 200, "GiB", "model ecs EphemeralStorage");
 
+/// All inline policies of a role together, without white space.
+pub const ROLE_POLICY: Limit =
+    limit("IAM: inline policies of a role", 10_240, "characters", "docs iam reference_iam-quotas");
+
 /// All limits.
-pub const ALL: [Limit; 16] = [
+pub const ALL: [Limit; 17] = [
     LAMBDA_TIMEOUT,
     LAMBDA_MEMORY_LEAST,
     LAMBDA_MEMORY,
@@ -76,6 +80,7 @@ pub const ALL: [Limit; 16] = [
     FARGATE_MEMORY,
     FARGATE_DISK_FREE,
     FARGATE_DISK,
+    ROLE_POLICY,
 ];
 
 /// The memory that goes with a number of CPU units.

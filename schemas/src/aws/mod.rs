@@ -7,6 +7,7 @@ pub mod placement;
 pub mod policy;
 pub mod resource;
 pub mod runtime;
+pub mod variables;
 
 use schemars::JsonSchema;
 use serde::Deserialize;

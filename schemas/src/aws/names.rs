@@ -32,16 +32,39 @@ pub fn prefix(project: &ProjectName, environment: &EnvironmentName) -> String {
 /// A name made of parts and a digest, at most `max` characters long: `liminal-<part>-…-<digest8>`. When it would be longer,
 /// all but the ends of it gives way to a hash of the whole, so that different things keep different names.
 pub fn resource(parts: &[&str], digest: &Digest, max: usize) -> String {
+    format!("{}-{}", stem(parts, max), digest.short())
+}
+
+/// Matches the names that [`resource`] gives to these parts, whatever the digest: for permissions that are to outlive it.
+pub fn pattern(parts: &[&str], max: usize) -> String {
+    format!("{}-*", stem(parts, max))
+}
+
+/// Digits of a digest in a name.
+const DIGEST_CHARS: usize = 8;
+
+/// The name without its digest.
+fn stem(parts: &[&str], max: usize) -> String {
     let whole = format!("liminal-{}", parts.join("-"));
-    let tail = format!("-{}", digest.short());
-    if whole.len() + tail.len() <= max {
-        return format!("{whole}{tail}");
+    if whole.len() + 1 + DIGEST_CHARS <= max {
+        return whole;
     }
     let hash = Digest::of_bytes(whole.as_bytes()).short();
-    let room = max.saturating_sub(tail.len() + hash.len() + 1);
+    format!("{}-{hash}", start(&whole, max))
+}
+
+/// What is left of a name that is too long, before its hash.
+fn start(whole: &str, max: usize) -> &str {
+    let room = max.saturating_sub(2 * (1 + DIGEST_CHARS));
     // Names are ASCII, so that any position is a boundary.
-    let start = whole.get(..room).unwrap_or(&whole).trim_end_matches('-');
-    format!("{start}-{hash}{tail}")
+    whole.get(..room).unwrap_or(whole).trim_end_matches('-')
+}
+
+/// Matches all names of an environment that are at most `max` characters long. Another environment whose name begins
+/// with the name of this one is matched too.
+pub fn environment_pattern(project: &ProjectName, environment: &EnvironmentName, max: usize) -> String {
+    let whole = prefix(project, environment);
+    format!("{}-*", start(&whole, max))
 }
 
 /// The queue of a step. It is named by the step's digest, so that whoever has the release of a run finds it.
@@ -54,6 +77,16 @@ pub fn step_queue(
 ) -> String {
     let parts = [project.as_str(), environment.as_str(), pipeline.as_str(), step.as_str()];
     resource(&parts, step_digest, MAX_QUEUE_NAME)
+}
+
+/// Matches the queues of a step, whatever its digest.
+pub fn step_queue_pattern(
+    project: &ProjectName,
+    environment: &EnvironmentName,
+    pipeline: &PipelineName,
+    step: &StepName,
+) -> String {
+    pattern(&[project.as_str(), environment.as_str(), pipeline.as_str(), step.as_str()], MAX_QUEUE_NAME)
 }
 
 /// The queue that events, schedules and the sweeper's ticks go to. One per environment.
@@ -133,6 +166,21 @@ mod tests {
         let other = resource(&[&long, "prod", &long, "fix"], &digest, 64);
         assert!(one.len() <= 64 && one.ends_with(&digest.short()));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_pattern_matches_the_names_of_its_parts_and_of_its_environment_however_long_they_are() {
+        let digest = Digest::of_bytes(b"x");
+        for length in [3, 20, 30, 40] {
+            let (project, environment) = ("p".repeat(length), "e".repeat(length));
+            let parts = [project.as_str(), environment.as_str(), "train", "fit"];
+            let name = resource(&parts, &digest, MAX_NAME);
+            let begins = |pattern: &str| pattern.strip_suffix('*').is_some_and(|start| name.starts_with(start));
+            assert!(begins(&pattern(&parts, MAX_NAME)), "{name}");
+            let (project, environment) = (ProjectName::new(&project), EnvironmentName::new(&environment));
+            let (project, environment) = (project.expect("valid"), environment.expect("valid"));
+            assert!(begins(&environment_pattern(&project, &environment, MAX_NAME)), "{name}");
+        }
     }
 
     #[test]

@@ -97,9 +97,9 @@ fn beyond_lambda(step: &StepSpec, bundle_bytes: Option<u64>) -> Option<String> {
     if let Some(disk) = resources.disk_mib.filter(|disk| *disk > limits::LAMBDA_DISK.value) {
         return Some(format!("it needs {} of disk, and Lambda has {}", mebibytes(disk), most(limits::LAMBDA_DISK)));
     }
-    let bytes = bundle_bytes.filter(|bytes| *bytes > limits::LAMBDA_UNZIPPED.value)?;
+    let bytes = bundle_bytes.filter(|bytes| *bytes >= limits::LAMBDA_UNZIPPED.value)?;
     let (asked, most) = (bytes.div_ceil(MIB), limits::LAMBDA_UNZIPPED.value / MIB);
-    Some(format!("its package unpacks to {asked} MiB, and Lambda takes {most} MiB"))
+    Some(format!("its package unpacks to {asked} MiB, and Lambda takes less than {most} MiB"))
 }
 
 /// What keeps a step off Fargate, if anything.

@@ -48,7 +48,7 @@ fn a_step_runs_on_lambda_unless_a_limit_is_in_the_way_and_the_reason_names_it() 
                 step.timeout_seconds = 900;
                 step.resources = Resources { memory_mib: Some(10_240), cpu: 6, disk_mib: Some(10_240) };
             },
-            Some(250 * MIB),
+            Some(250 * MIB - 1),
         ),
         ("timeout", |step| step.timeout_seconds = 901, None),
         ("timeout in hours", |step| step.timeout_seconds = 7200, None),
@@ -81,7 +81,22 @@ fn a_step_runs_on_lambda_unless_a_limit_is_in_the_way_and_the_reason_names_it() 
             }
         })
         .collect();
-    insta::assert_snapshot!(lines.join("\n"));
+    insta::assert_snapshot!(lines.join("\n"), @"
+    nothing asked: lambda, since it is within all limits of Lambda
+    at the limits: lambda, since it is within all limits of Lambda
+    timeout: fargate, since its attempts may take 901s, and Lambda takes 15m
+    timeout in hours: fargate, since its attempts may take 2h, and Lambda takes 15m
+    memory: fargate, since it needs 16 GiB of memory, and Lambda has 10 GiB
+    cpu: fargate, since it needs 8 CPUs, and Lambda has 6
+    disk: fargate, since it needs 10241 MiB of disk, and Lambda has 10 GiB
+    package: fargate, since its package unpacks to 312 MiB, and Lambda takes less than 250 MiB
+    image: fargate, since it names a container image, and Lambda runs zips here
+    fargate named: fargate, since its definition says so
+    lambda named: lambda, since its definition says so
+    lambda named, beyond: error: its attempts may take 1h, and Lambda takes 15m; write `compute: fargate`, or leave `compute` out, to run it on Fargate
+    memory beyond all: error: it needs 122881 MiB of memory, and Fargate has at most 120 GiB; ask for less, or split the step
+    disk beyond all: error: it needs 201 GiB of disk, and Fargate has at most 200 GiB; ask for less, or split the step
+    ");
 }
 
 #[test]

@@ -1,6 +1,15 @@
-//! Which managed runtime runs a Python environment.
+//! Which managed runtime runs a Python environment, and what a runtime calls.
 
 use super::limits::PYTHON_RUNTIMES;
+
+/// What a managed Python runtime calls: the function `handler` of the shim `liminal_handler.py`.
+pub const PYTHON_HANDLER: &str = "liminal_handler.handler";
+
+/// What a runtime without a language of its own starts.
+pub const PROVIDED_HANDLER: &str = "bootstrap";
+
+/// Changes when equal [`BundleSpec`](super::resource::BundleSpec)s would come to be packed differently.
+pub const BUNDLE_PACKER: u32 = 1;
 
 /// Why there is no managed runtime for a Python version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
