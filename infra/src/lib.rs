@@ -4,6 +4,7 @@
 //! carries the plan out over `ports` and keeps `state`.
 
 pub mod apply;
+pub mod desired;
 pub mod memory;
 pub mod observe;
 pub mod package;

@@ -83,6 +83,41 @@ impl ResourceSpec {
         }
     }
 
+    /// What its service knows it by, for people: a name, or what comes closest to one.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Bundle(_) => self.address().digest.short(),
+            Self::Role(role) => role.name(),
+            Self::Logs(logs) => logs.name.clone(),
+            Self::Queue(queue) => queue.name.clone(),
+            Self::Function(function) => function.name(),
+            Self::Mapping(mapping) => format!("{} → {}", mapping.queue, mapping.function),
+            Self::Task(task) => task.family(),
+            Self::Schedule(schedule) => schedule.name(),
+            Self::Notification(notification) => notification.bucket.clone(),
+            Self::Rule(rule) => rule.name(),
+        }
+    }
+
+    /// The name of a thing that stays the same thing when its document changes: another document of that name takes the
+    /// place of this one, and deleting the one would delete the other. None for kinds that are named by their document.
+    pub fn lasting_name(&self) -> Option<String> {
+        match self {
+            Self::Logs(logs) => Some(format!("logs {}", logs.name)),
+            Self::Queue(queue) => Some(format!("queue {}", queue.name)),
+            Self::Notification(notification) => {
+                Some(format!("notification {} {}", notification.bucket, notification.id_prefix))
+            }
+            Self::Bundle(_)
+            | Self::Role(_)
+            | Self::Function(_)
+            | Self::Mapping(_)
+            | Self::Task(_)
+            | Self::Schedule(_)
+            | Self::Rule(_) => None,
+        }
+    }
+
     /// The resource's address. A log group is known by its name alone: it stays when its retention changes.
     pub fn address(&self) -> ResourceAddress {
         let digest = match self {
