@@ -6,6 +6,8 @@ mod findings_json;
 pub(crate) mod graph;
 pub(crate) mod lineage;
 pub(crate) mod metrics;
+mod plan_access;
+pub(crate) mod plan_cloud;
 mod plan_forecast;
 pub(crate) mod plan_markdown;
 mod plan_resources;

@@ -8,6 +8,7 @@ use liminal_schemas::plan::StepForecast;
 use liminal_schemas::release::Release;
 
 use super::graph::does;
+use super::plan_access;
 use super::plan_forecast;
 use super::plan_forecast::Forecast;
 use super::plan_resources;
@@ -42,6 +43,8 @@ pub(crate) fn markdown(plan: &Plan) -> String {
             page.add(&details(plan, change));
         }
         resources(&mut page, plan);
+        placements(&mut page, plan);
+        permissions(&mut page, plan);
     }
     page.finish()
 }
@@ -212,6 +215,33 @@ fn resources(page: &mut Page, plan: &Plan) {
     page.add(&format!("<details>\n<summary>Resources</summary>\n\n{list}\n</details>\n"));
 }
 
+fn placements(page: &mut Page, plan: &Plan) {
+    let lines = plan_access::placements(plan);
+    if !lines.is_empty() {
+        let list: String = lines.iter().map(|line| format!("- {}\n", escape(&shorten(line)))).collect();
+        page.add(&format!("<details>\n<summary>Where steps run</summary>\n\n{list}\n</details>\n"));
+    }
+}
+
+fn permissions(page: &mut Page, plan: &Plan) {
+    let (roles, hidden) = plan_access::permissions(plan);
+    if roles.is_empty() {
+        return;
+    }
+    let mut diff = String::new();
+    for role in roles {
+        diff.push_str(&format!("{} {}\n", diff_mark(role.action), one_line(&role.subject)));
+        for (action, line) in role.lines {
+            diff.push_str(&format!("{}     {}\n", diff_mark(action), shorten(&line)));
+        }
+    }
+    let fence = fence(&diff);
+    let hidden = hidden.map(|hidden| format!("… {hidden}\n\n")).unwrap_or_default();
+    page.add(&format!(
+        "<details open>\n<summary>Permissions</summary>\n\n{fence}diff\n{diff}{fence}\n\n{hidden}</details>\n"
+    ));
+}
+
 fn shorten(text: &str) -> String {
     Style::PLAIN.fit(&one_line(text), LONGEST_VALUE)
 }
@@ -301,6 +331,47 @@ mod tests {
         - `+` python environment 73d39ca5 (python 3.11, requirements.txt)
         - `-` package 283bb9de, which nothing uses any more
         - `-` release da925a30 of train, no longer kept for rollback
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn a_cloud_plan_shows_permissions_at_once() {
+        let mut plan = samples::cloud_plan(3);
+        plan.pipelines.clear();
+        insta::assert_snapshot!(markdown(&plan), @r"
+        ### Plan for breast-cancer, environment staging
+
+        **Plan: no pipeline changes; 6 resources to make, 1 to remove.** From commit a1b2c3d4 with uncommitted changes
+
+        <details>
+        <summary>Resources</summary>
+
+        - `+` 3 roles: train/step\_000, train/step\_001, train/step\_002
+        - `+` 3 queues: train/step\_000, train/step\_001, train/step\_002
+        - `-` 1 function that nothing uses any more
+
+        </details>
+        <details>
+        <summary>Where steps run</summary>
+
+        - Fargate, since its attempts may take 2 h, and Lambda takes 15 min: train/step\_000
+        - Lambda, since it is within all limits of Lambda: train/step\_001, train/step\_002
+
+        </details>
+        <details open>
+        <summary>Permissions</summary>
+
+        ```diff
+        ! train/step_001
+        +     s3:GetObject, s3:PutObject on liminal-123456789012-eu-central-1/breast-cancer/staging/artifacts/*
+        -     sqs:SendMessage on liminal-breast-cancer-*
+        + train/step_000
+        +     s3:GetObject, s3:PutObject on liminal-123456789012-eu-central-1/breast-cancer/staging/artifacts/*
+        + train/step_002
+        +     s3:GetObject, s3:PutObject on liminal-123456789012-eu-central-1/breast-cancer/staging/artifacts/*
+        ```
 
         </details>
         ");

@@ -11,6 +11,7 @@ use liminal_schemas::release::PythonSpec;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
+use super::plan_cloud;
 use super::style::one_line;
 use super::units::count;
 
@@ -21,6 +22,9 @@ pub(super) fn resources(plan: &Plan) -> Vec<(ChangeAction, String)> {
     let mut lines: Vec<(ChangeAction, String)> = Vec::new();
     for operation in &plan.operations {
         match operation {
+            // Those of the cloud are told by kind.
+            Operation::CreateResource { address } | Operation::DeleteResource { address }
+                if plan_cloud::several(address.kind).is_some() => {}
             Operation::CreateResource { address } => lines.push((ChangeAction::Create, known.describe(address))),
             Operation::DeleteResource { address } => {
                 let line = format!("{}, which nothing uses any more", known.describe(address));
@@ -34,6 +38,8 @@ pub(super) fn resources(plan: &Plan) -> Vec<(ChangeAction, String)> {
         }
     }
     lines.sort();
+    lines.extend(plan_cloud::lines(plan));
+    lines.sort_by_key(|(action, _)| *action);
     lines
 }
 

@@ -10,6 +10,7 @@ use liminal_schemas::plan::StepForecast;
 use liminal_schemas::release::Release;
 
 use super::graph::does;
+use super::plan_access;
 use super::plan_forecast::Forecast;
 use super::plan_forecast::reason_text;
 pub(crate) use super::plan_forecast::rerun_reason;
@@ -48,10 +49,39 @@ pub(crate) fn text(plan: &Plan, style: &Style) -> String {
             text.push_str(&format!("  {} {}\n", mark(action, style), style.fit(&line, style.width.saturating_sub(4))));
         }
     }
+    placements(&mut text, plan, style);
+    permissions(&mut text, plan, style);
     text.push('\n');
     notes(&mut text, plan, style);
     text.push_str(&format!("{}\n", style.bold(summary(plan))));
     text
+}
+
+fn placements(text: &mut String, plan: &Plan, style: &Style) {
+    let lines = plan_access::placements(plan);
+    if !lines.is_empty() {
+        text.push_str("\nWhere steps run\n");
+    }
+    for line in lines {
+        text.push_str(&format!("    {}\n", style.fit(&one_line(&line), style.width.saturating_sub(4))));
+    }
+}
+
+fn permissions(text: &mut String, plan: &Plan, style: &Style) {
+    let (roles, hidden) = plan_access::permissions(plan);
+    if !roles.is_empty() {
+        text.push_str("\nPermissions\n");
+    }
+    for role in roles {
+        text.push_str(&format!("  {} {}\n", mark(role.action, style), one_line(&role.subject)));
+        for (action, line) in role.lines {
+            let line = style.fit(&one_line(&line), style.width.saturating_sub(8));
+            text.push_str(&format!("      {} {line}\n", mark(action, style)));
+        }
+    }
+    if let Some(hidden) = hidden {
+        text.push_str(&format!("    {} {hidden}\n", style.ellipsis()));
+    }
 }
 
 fn header(plan: &Plan, style: &Style) -> String {
@@ -253,6 +283,9 @@ pub(crate) fn summary(plan: &Plan) -> String {
             PlanPurpose::Destroy => "No changes. There is nothing to remove.".to_owned(),
         };
     }
+    if plan.pipelines.is_empty() {
+        return format!("Plan: no pipeline changes; {}.", plan_access::resource_counts(plan));
+    }
     let number = |action| plan.pipelines.iter().filter(|change| change.action == action).count();
     let mut line = format!(
         "Plan: {} to create, {} to update, {} to delete",
@@ -384,6 +417,45 @@ mod tests {
 
         ESC[1mPlan: 0 to create, 1 to update, 0 to delete; 2 unchanged.ESC[0m
         ");
+    }
+
+    #[test]
+    fn a_cloud_plan_tells_resources_by_kind_and_permissions_by_role() {
+        let mut plan = samples::cloud_plan(3);
+        plan.pipelines.clear();
+        insta::assert_snapshot!(text(&plan, &NARROW), @r"
+        Plan for breast-cancer, environment staging, from commit a1b2c3d4 with uncommitted changes
+
+        Resources
+          + 3 roles: train/step_000, train/step_001, train/step_002
+          + 3 queues: train/step_000, train/step_001, train/step_002
+          - 1 function that nothing uses any more
+
+        Where steps run
+            Fargate, since its attempts may take 2 h, and Lambda takes 15 min: train/st…
+            Lambda, since it is within all limits of Lambda: train/step_001, train/step…
+
+        Permissions
+          ~ train/step_001
+              + s3:GetObject, s3:PutObject on liminal-123456789012-eu-central-1/breast-…
+              - sqs:SendMessage on liminal-breast-cancer-*
+          + train/step_000
+              + s3:GetObject, s3:PutObject on liminal-123456789012-eu-central-1/breast-…
+          + train/step_002
+              + s3:GetObject, s3:PutObject on liminal-123456789012-eu-central-1/breast-…
+
+        Plan: no pipeline changes; 6 resources to make, 1 to remove.
+        ");
+    }
+
+    #[test]
+    fn a_cloud_plan_of_a_thousand_steps_is_still_read_in_a_minute() {
+        let mut plan = samples::cloud_plan(1000);
+        plan.pipelines.clear();
+        let shown = text(&plan, &NARROW);
+        assert!(shown.lines().count() < 60, "{shown}");
+        assert!(shown.contains("1000 queues: train/step_000, train/step_001, "), "{shown}");
+        assert!(shown.contains("and 988 more new roles"), "{shown}");
     }
 
     #[test]

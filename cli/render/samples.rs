@@ -3,13 +3,21 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use liminal_schemas::aws::policy::Statement;
+use liminal_schemas::aws::resource::CloudResource;
+use liminal_schemas::aws::resource::QueueSpec;
+use liminal_schemas::aws::resource::ResourceSpec;
+use liminal_schemas::aws::resource::RoleSpec;
+use liminal_schemas::aws::resource::ServedStep;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::ChangeAction;
 use liminal_schemas::plan::FieldChange;
 use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::PLAN_FORMAT;
+use liminal_schemas::plan::PermissionChange;
 use liminal_schemas::plan::PipelineChange;
+use liminal_schemas::plan::Placement;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanBase;
 use liminal_schemas::plan::PlanDocuments;
@@ -219,6 +227,77 @@ pub(super) fn first_plan() -> Plan {
         },
         ..empty_plan()
     }
+}
+
+/// A statement of a policy.
+fn statement(actions: &[&str], arn: &str) -> Statement {
+    Statement {
+        sid: "S".to_owned(),
+        actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+        resources: BTreeSet::from([arn.to_owned()]),
+        conditions: BTreeMap::new(),
+    }
+}
+
+/// The plan of a first apply to the cloud, with so many steps.
+pub(super) fn cloud_plan(steps: usize) -> Plan {
+    let mut plan = first_plan();
+    plan.environment = name("staging");
+    plan.operations.clear();
+    for number in 0..steps {
+        let served = ServedStep {
+            pipeline: name("train"),
+            step: name(&format!("step_{number:03}")),
+            digest: Digest::of_bytes(&[0]),
+        };
+        let role = RoleSpec {
+            path: "/liminal/breast-cancer/staging/".to_owned(),
+            name_parts: vec!["breast-cancer".to_owned(), "staging".to_owned(), served.step.to_string()],
+            service: "lambda.amazonaws.com".to_owned(),
+            account: "123456789012".to_owned(),
+            boundary: None,
+            statements: Vec::new(),
+        };
+        let queue = QueueSpec {
+            name: format!("liminal-breast-cancer-staging-train-{}-0a1b2c3d", served.step),
+            visibility_seconds: 5400,
+            max_receives: 5,
+            senders: BTreeMap::new(),
+        };
+        for spec in [ResourceSpec::Role(role), ResourceSpec::Queue(queue)] {
+            let address = spec.address();
+            plan.operations.push(Operation::CreateResource { address: address.clone() });
+            let resource = CloudResource { spec, needs: BTreeSet::new(), serves: Some(served.clone()) };
+            plan.documents.resources.insert(address, resource);
+        }
+        plan.permissions.push(PermissionChange {
+            subject: format!("train/{}", served.step),
+            action: if number == 1 { ChangeAction::Update } else { ChangeAction::Create },
+            gained: vec![statement(
+                &["s3:GetObject", "s3:PutObject"],
+                "arn:aws:s3:::liminal-123456789012-eu-central-1/breast-cancer/staging/artifacts/*",
+            )],
+            lost: if number == 1 {
+                vec![statement(&["sqs:SendMessage"], "arn:aws:sqs:eu-central-1:123456789012:liminal-breast-cancer-*")]
+            } else {
+                Vec::new()
+            },
+        });
+        plan.placements.push(Placement {
+            pipeline: name("train"),
+            step: served.step,
+            compute: if number == 0 { Compute::Fargate } else { Compute::Lambda },
+            reason: if number == 0 {
+                "its attempts may take 2 h, and Lambda takes 15 min".to_owned()
+            } else {
+                "it is within all limits of Lambda".to_owned()
+            },
+        });
+    }
+    plan.operations.push(Operation::DeleteResource {
+        address: ResourceAddress { kind: ResourceKind::Function, digest: Digest::of_bytes(b"gone") },
+    });
+    plan
 }
 
 /// The plan after an edit of `train.py`, some settings, and the end of another pipeline.
