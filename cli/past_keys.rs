@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use liminal_functions::ports::ObjectStore;
+use liminal_infra::apply::window::all;
 use liminal_infra::plan::key_facts::KeyFacts;
 use liminal_infra::plan::key_facts::facts_of_run;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::StepName;
 
 use crate::error::CliError;
+use crate::records::AT_ONCE;
 use crate::records::Records;
 use crate::records::RunName;
 use crate::records::RunView;
@@ -46,13 +48,10 @@ pub(crate) async fn latest<S: ObjectStore>(
         let Ok(view) = records.view(&name).await else {
             continue;
         };
-        for step in view.release.steps.keys() {
-            if found.contains_key(step) {
-                continue;
-            }
-            if let Some(key) = of_run(records, &view, step).await? {
-                found.insert(step.clone(), (name.clone(), key));
-            }
+        let missing: Vec<&StepName> = view.release.steps.keys().filter(|step| !found.contains_key(*step)).collect();
+        let reads = missing.iter().map(|step| of_run(records, &view, step));
+        for (step, key) in missing.iter().zip(all(reads, AT_ONCE).await) {
+            found.extend(key?.map(|key| ((*step).clone(), (name.clone(), key))));
         }
         if view.release.steps.keys().all(|step| found.contains_key(step)) {
             break;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_functions::ports::ObjectStore;
+use liminal_infra::apply::window::all;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::name::ModelName;
@@ -28,6 +29,9 @@ pub(crate) struct Records<'a, S> {
     store: &'a S,
 }
 
+/// How many records are read at once.
+pub(crate) const AT_ONCE: usize = 32;
+
 /// How many runs are looked through for an artifact.
 const LOOKBACK: usize = 50;
 
@@ -40,13 +44,22 @@ pub(crate) struct RunName {
     pub(crate) pipeline: PipelineName,
 }
 
+/// How far a step is, as far as keys tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SeenStep {
+    /// Its attempts, in order.
+    pub(crate) attempts: Vec<SeenAttempt>,
+    /// Whether it has ended.
+    pub(crate) committed: bool,
+}
+
 /// An attempt at a step, as far as keys tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SeenAttempt {
     /// Its number, from 1.
     pub(crate) number: u32,
-    /// Whether it is over, so that nothing is added to what it left.
-    pub(crate) ended: bool,
+    /// Whether it ended without a commit.
+    pub(crate) failed: bool,
 }
 
 /// A run with all that is known of it.
@@ -67,7 +80,8 @@ impl<'a, S: ObjectStore> Records<'a, S> {
         Self { store }
     }
 
-    async fn document<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CliError> {
+    /// A document, if there is one.
+    pub(crate) async fn document<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CliError> {
         let Some(object) = self.store.get(key).await.or_failed(|| format!("{key} can not be read"))? else {
             return Ok(None);
         };
@@ -159,10 +173,10 @@ impl<'a, S: ObjectStore> Records<'a, S> {
         self.document(&key).await?.ok_or_else(|| CliError::new(format!("there is no run {}", name.run)))
     }
 
-    /// The attempts at each step of a run, in order.
-    pub(crate) async fn attempts(&self, name: &RunName) -> Result<BTreeMap<StepName, Vec<SeenAttempt>>, CliError> {
+    /// How far each step of a run is, as far as keys tell. Steps that nobody has begun with are left out.
+    pub(crate) async fn steps(&self, name: &RunName) -> Result<BTreeMap<StepName, SeenStep>, CliError> {
         let prefix = format!("{}steps/", keys::run_prefix(&name.pipeline, &name.run));
-        Ok(attempts_among(&self.keys(&prefix).await?, &prefix))
+        Ok(steps_among(&self.keys(&prefix).await?, &prefix))
     }
 
     /// How a run ended, if it has.
@@ -174,12 +188,12 @@ impl<'a, S: ObjectStore> Records<'a, S> {
     pub(crate) async fn view(&self, name: &RunName) -> Result<RunView, CliError> {
         let record = self.record(name).await?;
         let release = self.release(&record.pipeline, &record.revision).await?;
-        let mut commits = BTreeMap::new();
-        for step in release.steps.keys() {
-            if let Some(commit) = self.document(&keys::commit(&name.pipeline, &name.run, step)).await? {
-                commits.insert(step.clone(), commit);
-            }
-        }
+        let reads = release.steps.keys().map(|step| async move {
+            let commit = self.document(&keys::commit(&name.pipeline, &name.run, step)).await?;
+            Ok(commit.map(|commit: Commit| (step.clone(), commit)))
+        });
+        let commits: Result<Vec<Option<_>>, CliError> = all(reads, AT_ONCE).await.into_iter().collect();
+        let commits = commits?.into_iter().flatten().collect();
         let result = self.result(name).await?;
         Ok(RunView { record, release, commits, result })
     }
@@ -211,10 +225,10 @@ impl<'a, S: ObjectStore> Records<'a, S> {
 
     /// All versions of a model, oldest first.
     pub(crate) async fn model_versions(&self, model: &ModelName) -> Result<Vec<ModelVersion>, CliError> {
-        let mut versions = Vec::new();
-        for key in self.keys(&keys::model_versions_prefix(model)).await? {
-            versions.extend(self.document::<ModelVersion>(&key).await?);
-        }
+        let listed = self.keys(&keys::model_versions_prefix(model)).await?;
+        let reads = listed.iter().map(|key| self.document::<ModelVersion>(key));
+        let versions: Result<Vec<Option<ModelVersion>>, CliError> = all(reads, AT_ONCE).await.into_iter().collect();
+        let mut versions: Vec<ModelVersion> = versions?.into_iter().flatten().collect();
         versions.sort_by_key(|version| version.version);
         Ok(versions)
     }
@@ -233,33 +247,31 @@ impl<'a, S: ObjectStore> Records<'a, S> {
     }
 }
 
-/// The attempts that keys below a prefix speak of: `<step>/attempts/<n>.json`.
-fn attempts_among(listed: &[String], prefix: &str) -> BTreeMap<StepName, Vec<SeenAttempt>> {
-    let mut attempts: BTreeMap<StepName, Vec<SeenAttempt>> = BTreeMap::new();
-    let mut ended: BTreeSet<(&str, &str)> = BTreeSet::new();
-    let mut committed: BTreeSet<&str> = BTreeSet::new();
-    let mut opened: Vec<(&str, &str)> = Vec::new();
+/// The steps that keys below a prefix speak of: `<step>/commit.json` and `<step>/attempts/<n>.json`.
+fn steps_among(listed: &[String], prefix: &str) -> BTreeMap<StepName, SeenStep> {
+    let mut steps: BTreeMap<StepName, SeenStep> = BTreeMap::new();
+    let mut failed: BTreeSet<(StepName, u32)> = BTreeSet::new();
     for key in listed {
         let Some((step, file)) = key.strip_prefix(prefix).and_then(|rest| rest.split_once('/')) else { continue };
-        match file.strip_prefix("attempts/") {
-            Some(attempt) => match attempt.strip_suffix(".failed.json") {
-                Some(number) => drop(ended.insert((step, number))),
-                None => opened.extend(attempt.strip_suffix(".json").map(|number| (step, number))),
-            },
-            None if file == "commit.json" => drop(committed.insert(step)),
-            None => {}
+        let Ok(name) = StepName::new(step) else { continue };
+        if file == "commit.json" {
+            steps.entry(name).or_default().committed = true;
+            continue;
+        }
+        let Some(attempt) = file.strip_prefix("attempts/") else { continue };
+        if let Some(number) = attempt.strip_suffix(".failed.json").and_then(|number| number.parse().ok()) {
+            failed.insert((name, number));
+        } else if let Some(number) = attempt.strip_suffix(".json").and_then(|number| number.parse().ok()) {
+            steps.entry(name).or_default().attempts.push(SeenAttempt { number, failed: false });
         }
     }
-    for (step, number) in opened {
-        let over = committed.contains(step) || ended.contains(&(step, number));
-        if let (Ok(step), Ok(number)) = (StepName::new(step), number.parse()) {
-            attempts.entry(step).or_default().push(SeenAttempt { number, ended: over });
+    for (name, step) in &mut steps {
+        step.attempts.sort();
+        for attempt in &mut step.attempts {
+            attempt.failed = failed.contains(&(name.clone(), attempt.number));
         }
     }
-    for attempts in attempts.values_mut() {
-        attempts.sort();
-    }
-    attempts
+    steps
 }
 
 fn run_of_key(key: &str) -> Option<RunName> {

@@ -12,7 +12,6 @@ use crate::exit_code::ExitCode;
 use crate::platform::Environment;
 use crate::records::Records;
 use crate::records::RunName;
-use crate::records::SeenAttempt;
 
 /// Print what steps printed.
 #[derive(Debug, clap::Args)]
@@ -52,11 +51,12 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
     loop {
         // Whether the run has ended is asked before its logs are read, so that nothing printed last is missed.
         let ended = records.result(&name).await?.is_some() || !environment.is_carried(&name.run);
-        let attempts = records.attempts(&name).await?;
-        for step in &steps {
-            for attempt in attempts.get(step).into_iter().flatten() {
+        let seen = records.steps(&name).await?;
+        for (step, progress) in steps.iter().filter_map(|step| Some((step, seen.get(step)?))) {
+            for attempt in &progress.attempts {
+                let whole = progress.committed || attempt.failed;
                 if args.attempt.is_none_or(|wanted| wanted == attempt.number) {
-                    cursor.print(context, &environment, &name, (step, *attempt), args).await?;
+                    cursor.print(context, &environment, &name, (step, attempt.number, whole), args).await?;
                 }
             }
         }
@@ -112,18 +112,20 @@ impl Cursor {
         context: &Context,
         environment: &Environment,
         name: &RunName,
-        (step, attempt): (&StepName, SeenAttempt),
+        (step, attempt, whole): (&StepName, u32, bool),
         args: &LogsArgs,
     ) -> Result<(), CliError> {
-        let here = (step.clone(), attempt.number);
+        let here = (step.clone(), attempt);
         let before = self.read.get(&here).copied().unwrap_or_default();
         if before.whole {
             return Ok(());
         }
-        let key = keys::attempt_log(&name.pipeline, &name.run, step, attempt.number);
+        let key = keys::attempt_log(&name.pipeline, &name.run, step, attempt);
         let bytes = environment.store().read_from(&key, before.bytes).await;
         let bytes = bytes.or_failed(|| "a log can not be read".to_owned())?.unwrap_or_default();
-        self.read.insert(here.clone(), Read { bytes: before.bytes + bytes.len() as u64, whole: attempt.ended });
+        // The end of a log may come a moment after that of its attempt.
+        let whole = whole && bytes.is_empty();
+        self.read.insert(here.clone(), Read { bytes: before.bytes + bytes.len() as u64, whole });
         if bytes.is_empty() {
             return Ok(());
         }
@@ -134,7 +136,7 @@ impl Cursor {
             Some(_) | None => &text,
         };
         if self.header && self.last.as_ref() != Some(&here) {
-            let title = match attempt.number {
+            let title = match attempt {
                 1 => step.to_string(),
                 number => format!("{step}, attempt {number}"),
             };

@@ -1,3 +1,4 @@
+use liminal_infra::apply::window::all;
 use liminal_schemas::name::PipelineName;
 
 use crate::app::Context;
@@ -6,6 +7,7 @@ use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
 use crate::platform::Environment;
+use crate::records::AT_ONCE;
 use crate::render::style::Tone;
 use crate::render::table::Align;
 use crate::render::table::Cell;
@@ -51,15 +53,16 @@ pub(crate) async fn run(context: &Context, args: &RunsArgs) -> CommandResult {
         names.truncate(args.limit);
     }
     let mut rows = Vec::with_capacity(names.len());
-    for name in &names {
-        let record = match records.record(name).await {
+    let reads = names.iter().map(|name| async { (records.record(name).await, records.result(name).await) });
+    for (name, (record, result)) in names.iter().zip(all(reads, AT_ONCE).await) {
+        let record = match record {
             Ok(record) => record,
             Err(error) => {
                 skip_damaged(context, &error);
                 continue;
             }
         };
-        let result = records.result(name).await?;
+        let result = result?;
         rows.push(Row {
             run: name.run.to_string(),
             pipeline: name.pipeline.to_string(),

@@ -7,7 +7,7 @@ pub mod history;
 mod operations;
 mod record;
 mod stage;
-mod window;
+pub mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
