@@ -5,9 +5,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use liminal_functions::clock::SystemClock;
+use liminal_functions::clock::SystemNonces;
 use liminal_functions::executor::Stop;
-use liminal_functions::local::clock::SystemClock;
-use liminal_functions::local::clock::SystemNonces;
 use liminal_functions::ports::Clock as _;
 use liminal_functions::ports::Nonces as _;
 use liminal_functions::ports::ObjectStore as _;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use liminal_functions::local::clock::SystemClock;
+use liminal_functions::clock::SystemClock;
 use liminal_functions::local::queue::SqliteQueue;
 
 use super::Environment;

@@ -2,10 +2,15 @@
 //!
 //! A sans-I/O protocol core decides; one runner over narrow ports carries out; adapters connect the ports to a platform.
 
+mod artifact;
 pub mod attempt;
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod clock;
 pub mod conformance;
 pub mod documents;
 pub mod executor;
+#[cfg(feature = "local")]
 pub mod local;
 pub mod object_key;
 pub mod ports;

@@ -195,6 +195,9 @@ pub enum QueueError {
 
 /// Delivers messages at least once, in any order.
 pub trait Queue: Send + Sync + 'static {
+    /// The longest delay of a message, where there is one. A longer delay ends then.
+    fn max_delay(&self) -> Option<Duration>;
+
     /// Sends a message, to be received after a delay.
     fn send(&self, queue: &str, body: &str, delay: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::name::PipelineName;
 use crate::name::RunId;
 use crate::name::StepName;
+use crate::time::UtcTime;
 
 /// The version of the message that this code writes.
 pub const MESSAGE_SCHEMA: u32 = 1;
@@ -26,6 +27,9 @@ pub struct StepMessage {
     pub run: RunId,
     /// The step.
     pub step: StepName,
+    /// When the step may be looked at, where that is later than the queue itself could hold the message back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<UtcTime>,
 }
 
 /// Why a body is no message.
@@ -45,7 +49,14 @@ pub enum MessageError {
 impl StepMessage {
     /// Asks for a step.
     pub fn new(pipeline: PipelineName, run: RunId, step: StepName) -> Self {
-        Self { schema: MESSAGE_SCHEMA, pipeline, run, step }
+        Self { schema: MESSAGE_SCHEMA, pipeline, run, step, not_before: None }
+    }
+
+    /// The same, but not before a time.
+    #[must_use]
+    pub const fn not_before(mut self, time: UtcTime) -> Self {
+        self.not_before = Some(time);
+        self
     }
 
     /// Reads a message body.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use liminal_functions::clock::SystemClock;
 use liminal_functions::local::LocalEnvironment;
-use liminal_functions::local::clock::SystemClock;
 use liminal_functions::local::drive;
 use liminal_functions::local::drive::Drive;
 use liminal_functions::local::drive::DriveError;

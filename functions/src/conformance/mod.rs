@@ -6,6 +6,7 @@ mod object_store;
 mod queue;
 
 pub use self::object_store::object_store;
+pub use self::queue::QueueTraits;
 pub use self::queue::queue;
 
 /// A promise that was not kept.

@@ -17,35 +17,15 @@ use liminal_schemas::run::DirectoryListing;
 use liminal_schemas::run::Failure;
 use liminal_schemas::step::ArtifactKind;
 
+use crate::artifact;
+use crate::artifact::MAX_LISTING_BYTES;
+use crate::artifact::Purpose;
 use crate::attempt::failure;
 use crate::attempt::outputs::FoundOutput;
 use crate::attempt::outputs::hash_file;
 
 /// From this size on a file is linked, not copied, in bytes: copying less costs no more than linking.
 const LINKED_FROM: u64 = 1 << 20;
-
-/// The longest directory listing that is read, in bytes: about a million files.
-const MAX_LISTING_BYTES: u64 = 256 << 20;
-
-/// What a file is brought out of the store for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// For a step to read: read-only, and a link where that spares a copy.
-    Input,
-    /// For somebody to keep.
-    Copy,
-}
-
-impl Purpose {
-    const fn mode(self, executable: bool) -> u32 {
-        match (self, executable) {
-            (Self::Input, false) => 0o444,
-            (Self::Input, true) => 0o555,
-            (Self::Copy, false) => 0o644,
-            (Self::Copy, true) => 0o755,
-        }
-    }
-}
 
 /// The artifacts below an object root.
 #[derive(Clone, Debug)]
@@ -95,7 +75,7 @@ impl LocalArtifacts {
     fn content(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
         let content = fs::read(self.object(digest)).map_err(|error| unreadable(digest, &error))?;
         let actual = Digest::of_bytes(&content);
-        if actual == *digest { Ok(content) } else { Err(corrupt(digest, &actual)) }
+        if actual == *digest { Ok(content) } else { Err(artifact::corrupt(digest, &actual)) }
     }
 
     fn bring(&self, artifact: &Artifact, to: &Path, purpose: Purpose) -> Result<(), Failure> {
@@ -121,11 +101,9 @@ impl LocalArtifacts {
             .map_err(|error| unreadable(digest, &error))?;
         let actual = Digest::of_bytes(&text);
         if actual != *digest {
-            return Err(corrupt(digest, &actual));
+            return Err(artifact::corrupt(digest, &actual));
         }
-        serde_json::from_slice(&text).map_err(|error| {
-            failure::poison(format!("object {} is no directory listing: {error}", keys::artifact(digest)))
-        })
+        serde_json::from_slice(&text).map_err(|error| artifact::no_listing(digest, &error))
     }
 
     fn fetch_directory(
@@ -139,11 +117,7 @@ impl LocalArtifacts {
         fs::create_dir(to).map_err(made)?;
         let mut last_folder = to.to_owned();
         for (below, file) in &listing.files {
-            let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
-            if !below.split('/').all(plain) {
-                let key = keys::artifact(digest);
-                return Err(failure::poison(format!("the directory listing {key} names {below:?}, which leaves it")));
-            }
+            artifact::check_listed(digest, below)?;
             let path = to.join(below);
             if let Some(folder) = path.parent()
                 && folder != last_folder
@@ -169,7 +143,7 @@ impl LocalArtifacts {
         if bytes >= LINKED_FROM && purpose == Purpose::Input && !executable {
             let (actual, _) = hash_file(&object).map_err(|error| unreadable(digest, &error))?;
             if actual != *digest {
-                return Err(corrupt(digest, &actual));
+                return Err(artifact::corrupt(digest, &actual));
             }
             match fs::hard_link(&object, to) {
                 Ok(()) => return Ok(()),
@@ -186,7 +160,7 @@ impl LocalArtifacts {
             let (actual, _) = hash_file(to).map_err(placed)?;
             if actual != *digest {
                 fs::remove_file(to).map_err(placed)?;
-                return Err(corrupt(digest, &actual));
+                return Err(artifact::corrupt(digest, &actual));
             }
             return Ok(());
         }
@@ -244,16 +218,8 @@ fn place(path: &Path, object: &Path) -> io::Result<()> {
 }
 
 fn unreadable(digest: &Digest, error: &io::Error) -> Failure {
-    let key = keys::artifact(digest);
     if error.kind() == io::ErrorKind::NotFound {
-        let lost = failure::poison(format!("object {key} is not in the store"));
-        return failure::with_hint(lost, "run the step that makes it again, without the cache");
+        return artifact::missing(digest);
     }
-    failure::infrastructure(&format!("reading object {key}"), error)
-}
-
-fn corrupt(expected: &Digest, actual: &Digest) -> Failure {
-    let key = keys::artifact(expected);
-    let broken = failure::poison(format!("object {key} is corrupt: expected {expected}, found {actual}"));
-    failure::with_hint(broken, "delete that object, and run the step that makes it again, without the cache")
+    failure::infrastructure(&format!("reading object {}", keys::artifact(digest)), error)
 }

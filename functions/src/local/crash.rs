@@ -97,6 +97,10 @@ impl<S: ObjectStore> ObjectStore for Crashing<S> {
 }
 
 impl<Q: Queue> Queue for Crashing<Q> {
+    fn max_delay(&self) -> Option<Duration> {
+        self.inner.max_delay()
+    }
+
     async fn send(&self, queue: &str, body: &str, delay: Duration) -> Result<(), QueueError> {
         self.effect(self.inner.send(queue, body, delay)).await
     }

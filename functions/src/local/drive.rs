@@ -15,7 +15,6 @@ use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::clock::SystemClock;
 use super::lock::DriverInfo;
 use super::lock::DriverLock;
 use super::lock::LockError;
@@ -25,6 +24,7 @@ use super::platform::LocalPlatform;
 use super::platform::queue_of;
 use super::queue::WatchedQueue;
 use super::slots::Slots;
+use crate::clock::SystemClock;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
 use crate::executor::Executor;

@@ -1,7 +1,6 @@
 //! The `local` platform: objects are files, the queue is SQLite, an attempt is a child process.
 
 pub mod artifacts;
-pub mod clock;
 #[cfg(feature = "failpoints")]
 pub mod crash;
 pub mod drive;

@@ -8,10 +8,10 @@ use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::step::StepSpec;
 
-use super::clock::SystemClock;
-use super::clock::SystemNonces;
 use super::queue::SqliteQueue;
 use super::store::DirectoryStore;
+use crate::clock::SystemClock;
+use crate::clock::SystemNonces;
 use crate::executor::Executor;
 use crate::ports::Nonces;
 use crate::ports::ObjectStore;

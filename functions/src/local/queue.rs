@@ -19,7 +19,7 @@ use rusqlite::OptionalExtension;
 use rusqlite::params;
 use tokio::sync::Notify;
 
-use super::clock::SystemClock;
+use crate::clock::SystemClock;
 use crate::ports::Clock;
 use crate::ports::Delivery;
 use crate::ports::Queue;
@@ -111,6 +111,10 @@ impl<C: Clock> SqliteQueue<C> {
 }
 
 impl<C: Clock> Queue for SqliteQueue<C> {
+    fn max_delay(&self) -> Option<Duration> {
+        None
+    }
+
     async fn send(&self, queue: &str, body: &str, delay: Duration) -> Result<(), QueueError> {
         let due = self.due(delay);
         let send = || {

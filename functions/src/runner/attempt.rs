@@ -242,6 +242,6 @@ fn describe(error: &StoreError) -> String {
     }
 }
 
-fn span(now: UtcTime, until: UtcTime) -> Duration {
+pub(super) fn span(now: UtcTime, until: UtcTime) -> Duration {
     Duration::from_millis(u64::try_from(until.millis().saturating_sub(now.millis())).unwrap_or(0))
 }

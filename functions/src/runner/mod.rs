@@ -154,6 +154,12 @@ impl<P: Platform> Runner<P> {
             self.settle_onwards(&context, vec![step]).await?;
             return Ok(Handled::Done);
         }
+        // The queue could not hold it back for as long as was asked. Putting it back, other than sending it again, lets no
+        // chain of messages grow that looks like an endless loop.
+        let now = self.platform.clock().now();
+        if let Some(until) = message.not_before.filter(|until| *until > now) {
+            return Ok(Handled::PutBack(attempt::span(now, until)));
+        }
         self.load_parents(&context, &step).await?;
         match context.next(&step, spec) {
             Next::Settled => {}

@@ -130,10 +130,15 @@ impl<P: Platform> Runner<P> {
 
     /// Asks for a step to be run.
     pub(super) async fn send(&self, context: &RunContext, step: &StepName, delay: Duration) -> Result<(), RunnerError> {
-        let message = StepMessage::new(context.pipeline().clone(), context.run().clone(), step.clone());
+        let mut message = StepMessage::new(context.pipeline().clone(), context.run().clone(), step.clone());
         let Some(spec) = context.spec(step) else { return Ok(()) };
-        let queue = self.platform.queue_for(context.pipeline(), context.run(), step, spec);
-        self.platform.queue().send(&queue, &message.body(), delay).await?;
+        let name = self.platform.queue_for(context.pipeline(), context.run(), step, spec);
+        let queue = self.platform.queue();
+        if queue.max_delay().is_some_and(|longest| longest < delay) {
+            let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+            message = message.not_before(self.platform.clock().now().plus_millis(millis));
+        }
+        queue.send(&name, &message.body(), delay).await?;
         Ok(())
     }
 

@@ -60,10 +60,15 @@ impl SimulatedQueue {
 }
 
 impl Queue for SimulatedQueue {
+    fn max_delay(&self) -> Option<Duration> {
+        self.world.state().max_delay
+    }
+
     async fn send(&self, queue: &str, body: &str, delay: Duration) -> Result<(), QueueError> {
         self.perform("send a message", |state| {
             let likelihood = state.faults().duplicates;
             let copies = if state.happens(likelihood) { 2 } else { 1 };
+            let delay = state.max_delay.map_or(delay, |longest| delay.min(longest));
             for _ in 0..copies {
                 state.sent += 1;
                 let message = Message {

@@ -37,6 +37,7 @@ pub(super) struct State {
     wake_ups: BTreeSet<i64>,
     steps: u64,
     dead: BTreeSet<String>,
+    pub(super) max_delay: Option<Duration>,
 }
 
 pub(super) struct Message {
@@ -64,7 +65,13 @@ impl World {
             wake_ups: BTreeSet::new(),
             steps: 0,
             dead: BTreeSet::new(),
+            max_delay: None,
         })))
+    }
+
+    /// From now on no message is held back for longer, as with queues that have a limit.
+    pub fn limit_delays(&self, longest: Duration) {
+        self.state().max_delay = Some(longest);
     }
 
     /// A world in which nothing goes wrong.

@@ -189,7 +189,7 @@ fn endpoint(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-fn variables(port: u16) -> Vec<(String, String)> {
+pub(crate) fn variables(port: u16) -> Vec<(String, String)> {
     let endpoint = endpoint(port);
     let pairs = [
         ("AWS_ENDPOINT_URL", endpoint.as_str()),

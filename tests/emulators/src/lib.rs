@@ -10,6 +10,7 @@ mod emulator;
 mod http;
 mod install;
 mod options;
+mod proxy;
 mod tools;
 mod watch;
 
@@ -18,5 +19,9 @@ pub use self::emulator::MiniStack;
 pub use self::emulator::Moto;
 pub use self::emulator::shared_ministack;
 pub use self::options::Options;
+pub use self::proxy::Fault;
+pub use self::proxy::FaultProxy;
+pub use self::proxy::Rule;
+pub use self::proxy::Seen;
 pub use self::tools::Tools;
 pub use self::tools::tools;

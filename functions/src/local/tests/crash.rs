@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use super::place::Executes;
 use super::place::training;
+use crate::clock::SystemClock;
 use crate::executor::Stop;
 use crate::local::LocalEnvironment;
-use crate::local::clock::SystemClock;
 use crate::local::crash::Crash;
 use crate::local::crash::Crashing;
 use crate::local::drive::Drive;

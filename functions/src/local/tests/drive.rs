@@ -21,8 +21,8 @@ use liminal_schemas::time::UtcTime;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
+use crate::clock::SystemClock;
 use crate::executor::Stop;
-use crate::local::clock::SystemClock;
 use crate::local::drive::Drive;
 use crate::local::drive::DriveError;
 use crate::local::drive::Driven;

@@ -21,12 +21,12 @@ use liminal_schemas::step::StepSpec;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use crate::clock::SystemClock;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
 use crate::executor::Executor;
 use crate::executor::Stop;
 use crate::local::LocalEnvironment;
-use crate::local::clock::SystemClock;
 use crate::local::drive::Drive;
 use crate::local::drive::DriveError;
 use crate::local::drive::DriveOptions;

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
 use liminal_schemas::graph::Graph;
@@ -107,6 +108,9 @@ fn outcome(seed: u64, faults: Faults, processes: usize, recovery: Recovery) -> (
     let release = pipeline::draw(&World::calm(seed));
     let record = pipeline::run_record(&release, "20261124-000000-test");
     let world = World::new(seed, faults);
+    if seed.is_multiple_of(3) {
+        world.limit_delays(Duration::from_secs(1));
+    }
     scheduler::carry_out(&world, &release, &record, processes, recovery);
     (examine(&world, &release, &record), world.operations())
 }

@@ -1,0 +1,204 @@
+//! Artifacts in S3: verified on their way to a step, sent on their way back. The promises are those of the local ones.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::path::Path;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::keys;
+use liminal_schemas::run::Artifact;
+use liminal_schemas::run::DirectoryListing;
+use liminal_schemas::run::Failure;
+use liminal_schemas::step::ArtifactKind;
+use liminal_schemas::step::FailureClass;
+use tokio::task::JoinSet;
+
+use super::clients::Clients;
+use super::place::Place;
+use super::transfer::PARTS_FROM;
+use super::transfer::Transfer;
+use super::transfer::TransferError;
+use crate::artifact;
+use crate::artifact::MAX_LISTING_BYTES;
+use crate::artifact::Purpose;
+use crate::attempt::failure;
+use crate::attempt::outputs::FoundOutput;
+use crate::protocol::attempt::failure as failed;
+
+/// The artifacts of an environment.
+#[derive(Clone, Debug)]
+pub struct S3Artifacts {
+    transfer: Transfer,
+}
+
+impl S3Artifacts {
+    /// The artifacts in a place.
+    pub fn new(clients: &Clients, place: Place) -> Self {
+        Self { transfer: Transfer::new(clients, place) }
+    }
+
+    /// Puts an artifact at `to`, every byte of it checked against its digest.
+    ///
+    /// # Errors
+    /// When an object is missing, or is not what its name says: nothing of it is left at `to` then.
+    pub async fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), Failure> {
+        self.bring(artifact, to, Purpose::Input).await
+    }
+
+    /// Copies an artifact to `to`, where it belongs to whoever asked: writable.
+    ///
+    /// # Errors
+    /// As for [`fetch`](Self::fetch).
+    pub async fn copy_out(&self, artifact: &Artifact, to: &Path) -> Result<(), Failure> {
+        self.bring(artifact, to, Purpose::Copy).await
+    }
+
+    /// The content of a file artifact, checked against its digest.
+    ///
+    /// # Errors
+    /// As for [`fetch`](Self::fetch).
+    pub async fn read(&self, artifact: &Artifact) -> Result<Vec<u8>, Failure> {
+        let key = keys::artifact(&artifact.digest);
+        let content = self.transfer.read(&key, &artifact.digest, artifact.bytes).await;
+        content.map_err(|error| explain(&artifact.digest, error))
+    }
+
+    async fn bring(&self, artifact: &Artifact, to: &Path, purpose: Purpose) -> Result<(), Failure> {
+        match artifact.kind {
+            ArtifactKind::File => {
+                let (key, mode) = (keys::artifact(&artifact.digest), purpose.mode(false));
+                let placed = self.transfer.download(&key, &artifact.digest, artifact.bytes, to, mode).await;
+                placed.map_err(|error| explain(&artifact.digest, error))
+            }
+            ArtifactKind::Directory => {
+                let listing = self.listing(&artifact.digest).await?;
+                let fetched = self.fetch_directory(&artifact.digest, &listing, to, purpose).await;
+                if fetched.is_err() {
+                    // Whatever becomes of this, the failure is what counts.
+                    let _ = tokio::fs::remove_dir_all(to).await;
+                }
+                fetched
+            }
+        }
+    }
+
+    async fn listing(&self, digest: &Digest) -> Result<DirectoryListing, Failure> {
+        let text = self.transfer.read(&keys::artifact(digest), digest, MAX_LISTING_BYTES).await;
+        let text = text.map_err(|error| explain(digest, error))?;
+        serde_json::from_slice(&text).map_err(|error| artifact::no_listing(digest, &error))
+    }
+
+    async fn fetch_directory(
+        &self,
+        digest: &Digest,
+        listing: &DirectoryListing,
+        to: &Path,
+        purpose: Purpose,
+    ) -> Result<(), Failure> {
+        let made = |error: std::io::Error| failure::infrastructure("making an input directory", &error);
+        tokio::fs::create_dir(to).await.map_err(made)?;
+        let mut folders = BTreeSet::new();
+        for below in listing.files.keys() {
+            artifact::check_listed(digest, below)?;
+            if let Some((folder, _)) = below.rsplit_once('/')
+                && folders.insert(folder)
+            {
+                tokio::fs::create_dir_all(to.join(folder)).await.map_err(made)?;
+            }
+        }
+        let mut under_way = JoinSet::new();
+        for (below, file) in &listing.files {
+            let (path, mode) = (to.join(below), purpose.mode(file.executable));
+            let (digest, bytes, key) = (file.digest, file.bytes, keys::artifact(&file.digest));
+            if bytes >= PARTS_FROM {
+                let placed = self.transfer.download(&key, &digest, bytes, &path, mode).await;
+                placed.map_err(|error| explain(&digest, error))?;
+                continue;
+            }
+            let share = self.transfer.share(bytes).await;
+            let transfer = self.transfer.clone();
+            under_way.spawn(async move {
+                let placed = transfer.download_whole(share, &key, &digest, bytes, &path, mode).await;
+                placed.map_err(|error| explain(&digest, error))
+            });
+            while let Some(ended) = under_way.try_join_next() {
+                joined(ended)?;
+            }
+        }
+        while let Some(ended) = under_way.join_next().await {
+            joined(ended)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what an attempt left. The listing of a directory goes last, so that where it is, its files are.
+    ///
+    /// # Errors
+    /// When a file can not be read or a service fails.
+    pub async fn keep(&self, output: &FoundOutput) -> Result<(), Failure> {
+        let mut under_way = JoinSet::new();
+        let mut sent = BTreeSet::new();
+        for (path, digest, bytes) in &output.files {
+            if !sent.insert(*digest) {
+                continue;
+            }
+            let (digest, bytes, key) = (*digest, *bytes, keys::artifact(digest));
+            if bytes >= PARTS_FROM {
+                let kept = self.transfer.upload(path, &key, &digest, bytes).await;
+                kept.map_err(|error| explain(&digest, error))?;
+                continue;
+            }
+            let share = self.transfer.share(bytes).await;
+            let (transfer, path) = (self.transfer.clone(), path.clone());
+            under_way.spawn(async move {
+                let kept = transfer.upload_whole(share, &path, &key, &digest, bytes).await;
+                kept.map(drop).map_err(|error| explain(&digest, error))
+            });
+            while let Some(ended) = under_way.try_join_next() {
+                joined(ended)?;
+            }
+        }
+        while let Some(ended) = under_way.join_next().await {
+            joined(ended)?;
+        }
+        if let Some(listing) = &output.listing {
+            let digest = &output.artifact.digest;
+            let text = serde_json::to_vec(listing).map_err(|error| artifact::no_listing(digest, &error))?;
+            let kept = self.transfer.upload_bytes(text, &keys::artifact(digest), digest).await;
+            kept.map_err(|error| explain(digest, error))?;
+        }
+        Ok(())
+    }
+}
+
+fn joined(ended: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
+    ended.unwrap_or_else(|error| Err(failed(FailureClass::Infrastructure, format!("a transfer ended early: {error}"))))
+}
+
+/// A failed transfer, as the failure of an attempt.
+fn explain(digest: &Digest, error: TransferError) -> Failure {
+    match error {
+        TransferError::Missing { .. } => artifact::missing(digest),
+        TransferError::Corrupt { expected, found, .. } => artifact::corrupt(&expected, &found),
+        error @ (TransferError::Key(_) | TransferError::TooLarge { .. }) => failure::poison(described(&error)),
+        TransferError::Service { ref source, .. } if source.is_throttling() => {
+            failed(FailureClass::Throttled, described(&error))
+        }
+        error @ (TransferError::Service { .. }
+        | TransferError::Changed { .. }
+        | TransferError::File { .. }
+        | TransferError::Interrupted { .. }) => failed(FailureClass::Infrastructure, described(&error)),
+    }
+}
+
+/// An error with all its causes.
+fn described(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

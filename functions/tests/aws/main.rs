@@ -1,0 +1,7 @@
+//! The AWS adapters, over real wire calls to emulators.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can not go on says so")]
+
+mod conformance;
+mod faults;
+mod harness;
+mod transfers;
