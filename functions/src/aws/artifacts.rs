@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::clients::Clients;
 use super::place::Place;
+use super::transfer::Addressed;
 use super::transfer::PARTS_FROM;
 use super::transfer::Transfer;
 use super::transfer::TransferError;
@@ -66,8 +67,8 @@ impl S3Artifacts {
     async fn bring(&self, artifact: &Artifact, to: &Path, purpose: Purpose) -> Result<(), Failure> {
         match artifact.kind {
             ArtifactKind::File => {
-                let (key, mode) = (keys::artifact(&artifact.digest), purpose.mode(false));
-                let placed = self.transfer.download(&key, &artifact.digest, artifact.bytes, to, mode).await;
+                let object = Addressed::artifact(artifact.digest, artifact.bytes);
+                let placed = self.transfer.download(&object, to, purpose.mode(false)).await;
                 placed.map_err(|error| explain(&artifact.digest, error))
             }
             ArtifactKind::Directory => {
@@ -109,17 +110,17 @@ impl S3Artifacts {
         let mut under_way = JoinSet::new();
         for (below, file) in &listing.files {
             let (path, mode) = (to.join(below), purpose.mode(file.executable));
-            let (digest, bytes, key) = (file.digest, file.bytes, keys::artifact(&file.digest));
-            if bytes >= PARTS_FROM {
-                let placed = self.transfer.download(&key, &digest, bytes, &path, mode).await;
-                placed.map_err(|error| explain(&digest, error))?;
+            let object = Addressed::artifact(file.digest, file.bytes);
+            if object.bytes >= PARTS_FROM {
+                let placed = self.transfer.download(&object, &path, mode).await;
+                placed.map_err(|error| explain(&object.digest, error))?;
                 continue;
             }
-            let share = self.transfer.share(bytes).await;
+            let share = self.transfer.share(object.bytes).await;
             let transfer = self.transfer.clone();
             under_way.spawn(async move {
-                let placed = transfer.download_whole(share, &key, &digest, bytes, &path, mode).await;
-                placed.map_err(|error| explain(&digest, error))
+                let placed = transfer.download_whole(share, &object, &path, mode).await;
+                placed.map_err(|error| explain(&object.digest, error))
             });
             while let Some(ended) = under_way.try_join_next() {
                 joined(ended)?;
@@ -142,17 +143,17 @@ impl S3Artifacts {
             if !sent.insert(*digest) {
                 continue;
             }
-            let (digest, bytes, key) = (*digest, *bytes, keys::artifact(digest));
-            if bytes >= PARTS_FROM {
-                let kept = self.transfer.upload(path, &key, &digest, bytes).await;
-                kept.map_err(|error| explain(&digest, error))?;
+            let object = Addressed::artifact(*digest, *bytes);
+            if object.bytes >= PARTS_FROM {
+                let kept = self.transfer.upload(path, &object).await;
+                kept.map_err(|error| explain(digest, error))?;
                 continue;
             }
-            let share = self.transfer.share(bytes).await;
+            let share = self.transfer.share(object.bytes).await;
             let (transfer, path) = (self.transfer.clone(), path.clone());
             under_way.spawn(async move {
-                let kept = transfer.upload_whole(share, &path, &key, &digest, bytes).await;
-                kept.map(drop).map_err(|error| explain(&digest, error))
+                let kept = transfer.upload_whole(share, &path, &object).await;
+                kept.map(drop).map_err(|error| explain(&object.digest, error))
             });
             while let Some(ended) = under_way.try_join_next() {
                 joined(ended)?;

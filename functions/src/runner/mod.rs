@@ -40,6 +40,7 @@ pub use self::event::Events;
 pub use self::event::RunEvent;
 use crate::documents;
 use crate::executor::Stop;
+use crate::ports::Clock;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
 use crate::ports::Put;

@@ -14,6 +14,7 @@ use liminal_functions::attempt::outputs::hash_file;
 use liminal_functions::aws::artifacts::S3Artifacts;
 use liminal_functions::aws::place::Place;
 use liminal_functions::aws::store::S3Store;
+use liminal_functions::aws::transfer::Addressed;
 use liminal_functions::aws::transfer::Transfer;
 use liminal_functions::aws::transfer::TransferError;
 use liminal_functions::aws::transfer::Uploaded;
@@ -127,10 +128,10 @@ async fn what_is_there_is_not_sent_again() {
     for size in [1_000, 300_000, 17 << 20] {
         let output = file(folder.path(), &content(size));
         let (path, digest, bytes) = &output.files[0];
-        let key = keys::artifact(digest);
-        assert_eq!(transfer.upload(path, &key, digest, *bytes).await.expect("sent"), Uploaded::Sent);
+        let object = Addressed::artifact(*digest, *bytes);
+        assert_eq!(transfer.upload(path, &object).await.expect("sent"), Uploaded::Sent);
         proxy.take_seen();
-        assert_eq!(transfer.upload(path, &key, digest, *bytes).await.expect("there"), Uploaded::WasThere);
+        assert_eq!(transfer.upload(path, &object).await.expect("there"), Uploaded::WasThere);
         let sent: usize = proxy.take_seen().iter().map(|seen| seen.body_bytes).sum();
         assert!(sent <= 1_000, "{size} bytes: {sent} were sent again");
     }
@@ -185,13 +186,14 @@ async fn an_upload_that_ends_half_way_leaves_nothing_that_reads_as_the_object() 
     let folder = tempfile::tempdir().expect("a folder");
     let output = file(folder.path(), &content(40 << 20));
     let (path, digest, bytes) = output.files[0].clone();
-    let key = keys::artifact(&digest);
+    let object = Addressed::artifact(digest, bytes);
+    let key = object.key.clone();
     let store = S3Store::new(&harness::clients(emulator).await, place);
 
     // Refused for good at the fourth part.
     let denied = Fault::Answer { status: 403, code: "AccessDenied" };
     proxy.add(Rule::always(denied).containing("partNumber=4"));
-    let error = transfer.upload(&path, &key, &digest, bytes).await.expect_err("refused");
+    let error = transfer.upload(&path, &object).await.expect_err("refused");
     assert!(matches!(error, TransferError::Service { .. }), "{error:?}");
     assert!(!store.exists(&key).await.expect("looked"));
 
@@ -199,8 +201,8 @@ async fn an_upload_that_ends_half_way_leaves_nothing_that_reads_as_the_object() 
     proxy.clear();
     proxy.take_seen();
     let upload = tokio::spawn({
-        let (transfer, path, key) = (transfer.clone(), path.clone(), key.clone());
-        async move { transfer.upload(&path, &key, &digest, bytes).await }
+        let (transfer, path, object) = (transfer.clone(), path.clone(), object.clone());
+        async move { transfer.upload(&path, &object).await }
     });
     while !proxy.take_seen().iter().any(|seen| seen.target.contains("partNumber")) {
         tokio::task::yield_now().await;
@@ -210,7 +212,7 @@ async fn an_upload_that_ends_half_way_leaves_nothing_that_reads_as_the_object() 
     assert!(!store.exists(&key).await.expect("looked"));
 
     // And the next one succeeds.
-    assert_eq!(transfer.upload(&path, &key, &digest, bytes).await.expect("sent"), Uploaded::Sent);
+    assert_eq!(transfer.upload(&path, &object).await.expect("sent"), Uploaded::Sent);
     assert!(store.exists(&key).await.expect("looked"));
 }
 
@@ -226,10 +228,10 @@ async fn a_file_that_changed_since_it_was_hashed_becomes_no_object() {
         let mut changed = content(size);
         changed[size - 1] ^= 1;
         fs::write(path, &changed).expect("changed");
-        let key = keys::artifact(digest);
-        let error = transfer.upload(path, &key, digest, *bytes).await.expect_err("changed");
+        let object = Addressed::artifact(*digest, *bytes);
+        let error = transfer.upload(path, &object).await.expect_err("changed");
         assert!(matches!(error, TransferError::Changed { .. }), "{error:?}");
-        assert!(!store.exists(&key).await.expect("looked"));
+        assert!(!store.exists(&object.key).await.expect("looked"));
     }
 }
 

@@ -16,6 +16,7 @@ use liminal_schemas::digest::Digest;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use super::Addressed;
 use super::PART_BYTES;
 use super::PARTS_FROM;
 use super::Share;
@@ -38,19 +39,12 @@ impl Transfer {
     ///
     /// # Errors
     /// When it is not there, or is not what its digest says: no file is left then.
-    pub async fn download(
-        &self,
-        key: &str,
-        digest: &Digest,
-        bytes: u64,
-        to: &Path,
-        mode: u32,
-    ) -> Result<(), TransferError> {
-        if bytes < PARTS_FROM {
-            let share = self.share(bytes).await;
-            return self.download_whole(share, key, digest, bytes, to, mode).await;
+    pub async fn download(&self, object: &Addressed, to: &Path, mode: u32) -> Result<(), TransferError> {
+        if object.bytes < PARTS_FROM {
+            let share = self.share(object.bytes).await;
+            return self.download_whole(share, object, to, mode).await;
         }
-        let placed = self.download_in_parts(key, digest, bytes, to, mode).await;
+        let placed = self.download_in_parts(object, to, mode).await;
         if placed.is_err() {
             // Whatever becomes of this, the failure is what counts.
             let _ = tokio::fs::remove_file(to).await;
@@ -103,29 +97,21 @@ impl Transfer {
     pub(in crate::aws) async fn download_whole(
         &self,
         _share: Share,
-        key: &str,
-        digest: &Digest,
-        bytes: u64,
+        object: &Addressed,
         to: &Path,
         mode: u32,
     ) -> Result<(), TransferError> {
-        let content = self.read(key, digest, bytes).await?;
+        let content = self.read(&object.key, &object.digest, object.bytes).await?;
         let path = to.to_owned();
         let written = Task(tokio::task::spawn_blocking(move || create(&path, mode)?.write_all(&content)));
         written.done().await?.map_err(not_written(to))
     }
 
-    async fn download_in_parts(
-        &self,
-        key: &str,
-        digest: &Digest,
-        bytes: u64,
-        to: &Path,
-        mode: u32,
-    ) -> Result<(), TransferError> {
+    async fn download_in_parts(&self, object: &Addressed, to: &Path, mode: u32) -> Result<(), TransferError> {
+        let Addressed { key, digest, bytes } = object;
         let full = self.place.key(key)?;
         let mut sink = Sink { file: create(to, mode).map_err(not_written(to))?, hasher: Sha256::new() };
-        let mut starts = (0..bytes).step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
+        let mut starts = (0..*bytes).step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
         let mut under_way: VecDeque<Task<Part>> = VecDeque::new();
         loop {
             while under_way.len() < PARTS_AT_ONCE
@@ -133,7 +119,7 @@ impl Transfer {
             {
                 // Taken in the order of the parts, so that the next one to be written always has its share.
                 let share = self.share(PART_BYTES).await;
-                let range = format!("bytes={start}-{}", (start + PART_BYTES).min(bytes) - 1);
+                let range = format!("bytes={start}-{}", (start + PART_BYTES).min(*bytes) - 1);
                 let (this, key, full) = (self.clone(), key.to_owned(), full.clone());
                 under_way.push_back(Task::start(async move { Ok((this.part(&key, &full, &range).await?, share)) }));
             }

@@ -7,6 +7,8 @@ mod upload;
 
 use std::sync::Arc;
 
+use liminal_schemas::digest::Digest;
+use liminal_schemas::keys;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -40,6 +42,24 @@ pub struct Transfer {
     /// Whether the store takes the checksums that S3 has for uploads in parts.
     checks_parts: bool,
     budget: Arc<Semaphore>,
+}
+
+/// An object that is known by its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressed {
+    /// Where it is.
+    pub key: String,
+    /// sha256 of it.
+    pub digest: Digest,
+    /// Its size, in bytes.
+    pub bytes: u64,
+}
+
+impl Addressed {
+    /// A file of an artifact.
+    pub fn artifact(digest: Digest, bytes: u64) -> Self {
+        Self { key: keys::artifact(&digest), digest, bytes }
+    }
 }
 
 /// A share of what may be under way at once.

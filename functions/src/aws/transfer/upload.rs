@@ -1,16 +1,20 @@
 //! Uploads. What is at a content address already is not sent again.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::primitives::Length;
+use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::types::CompletedMultipartUpload;
 use aws_sdk_s3::types::CompletedPart;
 use aws_smithy_types::base64;
 use liminal_schemas::digest::Digest;
 
+use super::Addressed;
 use super::MAX_PARTS;
 use super::PART_BYTES;
 use super::PARTS_FROM;
@@ -49,15 +53,15 @@ impl Transfer {
     ///
     /// # Errors
     /// When the file is not what its digest says any more, or a service fails. No object is there then that was not before.
-    pub async fn upload(&self, path: &Path, key: &str, digest: &Digest, bytes: u64) -> Result<Uploaded, TransferError> {
-        if bytes < PARTS_FROM {
-            let share = self.share(bytes).await;
-            return self.upload_whole(share, path, key, digest, bytes).await;
+    pub async fn upload(&self, path: &Path, object: &Addressed) -> Result<Uploaded, TransferError> {
+        if object.bytes < PARTS_FROM {
+            let share = self.share(object.bytes).await;
+            return self.upload_whole(share, path, object).await;
         }
-        if self.is_there(key, bytes).await? {
+        if self.is_there(object).await? {
             return Ok(Uploaded::WasThere);
         }
-        self.upload_in_parts(path, key, digest, bytes).await?;
+        self.upload_in_parts(path, object).await?;
         Ok(Uploaded::Sent)
     }
 
@@ -75,27 +79,23 @@ impl Transfer {
         &self,
         _share: Share,
         path: &Path,
-        key: &str,
-        digest: &Digest,
-        bytes: u64,
+        object: &Addressed,
     ) -> Result<Uploaded, TransferError> {
-        if bytes >= ASK_FROM && self.is_there(key, bytes).await? {
+        if object.bytes >= ASK_FROM && self.is_there(object).await? {
             return Ok(Uploaded::WasThere);
         }
-        let content = tokio::fs::read(path).await;
-        let content =
-            content.map_err(|source| TransferError::File { path: path.to_owned(), action: "read", source })?;
+        let content = tokio::fs::read(path).await.map_err(not_read(path))?;
         let found = Digest::of_bytes(&content);
-        if found != *digest {
-            return Err(TransferError::Changed { path: path.to_owned(), expected: *digest, found });
+        if found != object.digest {
+            return Err(changed(path, object, found));
         }
-        self.send(content, key, digest).await
+        self.send(content, &object.key, &object.digest).await
     }
 
     async fn send(&self, content: Vec<u8>, key: &str, digest: &Digest) -> Result<Uploaded, TransferError> {
         let full = self.place.key(key)?;
         // A copy is cheap: the SDK's own form of bytes is shared.
-        let content = aws_sdk_s3::primitives::SdkBody::from(content);
+        let content = SdkBody::from(content);
         let mut tries = 0;
         loop {
             tries += 1;
@@ -108,7 +108,7 @@ impl Transfer {
                 .key(&full)
                 .if_none_match("*")
                 .checksum_sha256(base64::encode(digest.bytes()))
-                .body(ByteStream::new(content.try_clone().unwrap_or_else(aws_sdk_s3::primitives::SdkBody::empty)))
+                .body(ByteStream::new(content.try_clone().unwrap_or_else(SdkBody::empty)))
                 .customize()
                 .disable_payload_signing()
                 .send()
@@ -129,7 +129,8 @@ impl Transfer {
     }
 
     /// Whether an object of that size is there. Content was checked when it was written.
-    async fn is_there(&self, key: &str, bytes: u64) -> Result<bool, TransferError> {
+    async fn is_there(&self, object: &Addressed) -> Result<bool, TransferError> {
+        let key = &object.key;
         let found = self
             .client
             .head_object()
@@ -140,14 +141,14 @@ impl Transfer {
             .await
             .map_err(explain("HeadObject"));
         match found {
-            Ok(found) => Ok(found.content_length.and_then(|length| u64::try_from(length).ok()) == Some(bytes)),
+            Ok(found) => Ok(found.content_length.and_then(|length| u64::try_from(length).ok()) == Some(object.bytes)),
             Err(error) if error.is_status(404) => Ok(false),
             Err(error) => Err(failed(key, "looked up")(error)),
         }
     }
 
-    async fn upload_in_parts(&self, path: &Path, key: &str, digest: &Digest, bytes: u64) -> Result<(), TransferError> {
-        let full: Arc<str> = self.place.key(key)?.into();
+    async fn upload_in_parts(&self, path: &Path, object: &Addressed) -> Result<(), TransferError> {
+        let full: Arc<str> = self.place.key(&object.key)?.into();
         let begun = self
             .client
             .create_multipart_upload()
@@ -158,9 +159,9 @@ impl Transfer {
             .send()
             .await
             .map_err(explain("CreateMultipartUpload"))
-            .map_err(failed(key, "sent"))?;
-        let upload: Arc<str> = begun.upload_id.unwrap_or_default().into();
-        let finished = self.send_parts(path, key, &full, &upload, digest, bytes).await;
+            .map_err(failed(&object.key, "sent"))?;
+        let upload = Upload { full, id: begun.upload_id.unwrap_or_default().into() };
+        let finished = self.finish(path, object, &upload).await;
         if finished.is_err() {
             // What counts is the failure. Uploads that are left over are removed by the rules of the bucket.
             let _ = self
@@ -168,62 +169,62 @@ impl Transfer {
                 .abort_multipart_upload()
                 .bucket(self.place.bucket())
                 .set_expected_bucket_owner(self.place.owner().map(str::to_owned))
-                .key(&*full)
-                .upload_id(&*upload)
+                .key(&*upload.full)
+                .upload_id(&*upload.id)
                 .send()
                 .await;
         }
         finished
     }
 
+    /// Sends all parts, and makes them the object if they are what they should be.
+    async fn finish(&self, path: &Path, object: &Addressed, upload: &Upload) -> Result<(), TransferError> {
+        let hashed = path.to_owned();
+        let hash = Task(tokio::task::spawn_blocking(move || hash_file(&hashed)));
+        let parts = self.send_parts(path, object, upload).await?;
+        let (found, _) = hash.done().await?.map_err(not_read(path))?;
+        if found != object.digest {
+            return Err(changed(path, object, found));
+        }
+        self.client
+            .complete_multipart_upload()
+            .bucket(self.place.bucket())
+            .set_expected_bucket_owner(self.place.owner().map(str::to_owned))
+            .key(&*upload.full)
+            .upload_id(&*upload.id)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .send()
+            .await
+            .map_err(explain("CompleteMultipartUpload"))
+            .map_err(failed(&object.key, "sent"))?;
+        Ok(())
+    }
+
     async fn send_parts(
         &self,
         path: &Path,
-        key: &str,
-        full: &Arc<str>,
-        upload: &Arc<str>,
-        digest: &Digest,
-        bytes: u64,
-    ) -> Result<(), TransferError> {
-        let hashed = path.to_owned();
-        let hash = Task(tokio::task::spawn_blocking(move || hash_file(&hashed)));
-        let size = part_bytes(bytes);
-        let mut under_way: Vec<Task<Result<CompletedPart, TransferError>>> = Vec::new();
+        object: &Addressed,
+        upload: &Upload,
+    ) -> Result<Vec<CompletedPart>, TransferError> {
+        let size = part_bytes(object.bytes);
+        let step = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut under_way: VecDeque<Task<Result<CompletedPart, TransferError>>> = VecDeque::new();
         let mut parts = Vec::new();
-        for (number, start) in (1..).zip((0..bytes).step_by(usize::try_from(size).unwrap_or(usize::MAX))) {
-            if under_way.len() >= PARTS_AT_ONCE {
-                parts.push(under_way.remove(0).done().await??);
+        for (number, start) in (1..).zip((0..object.bytes).step_by(step)) {
+            if under_way.len() >= PARTS_AT_ONCE
+                && let Some(first) = under_way.pop_front()
+            {
+                parts.push(first.done().await??);
             }
             let share = self.share(PART_MEMORY).await;
-            let (this, path, key) = (self.clone(), path.to_owned(), key.to_owned());
-            let (full, upload, length) = (Arc::clone(full), Arc::clone(upload), size.min(bytes - start));
-            under_way.push(Task::start(async move {
+            let (this, path, key, upload) = (self.clone(), path.to_owned(), object.key.clone(), upload.clone());
+            let length = size.min(object.bytes - start);
+            under_way.push_back(Task::start(async move {
                 let _share = share;
-                let body = ByteStream::read_from()
-                    .path(&path)
-                    .buffer_size(READ_BYTES)
-                    .offset(start)
-                    .length(Length::Exact(length))
-                    .build()
-                    .await
-                    .map_err(|error| TransferError::File {
-                        path,
-                        action: "read",
-                        source: std::io::Error::other(error),
-                    })?;
-                let sent = this
-                    .client
-                    .upload_part()
-                    .bucket(this.place.bucket())
-                    .set_expected_bucket_owner(this.place.owner().map(str::to_owned))
-                    .key(&*full)
-                    .upload_id(&*upload)
-                    .part_number(number)
-                    .body(body)
-                    .send()
-                    .await
-                    .map_err(explain("UploadPart"))
-                    .map_err(failed(&key, "sent"))?;
+                let opened = ByteStream::read_from().path(&path).buffer_size(READ_BYTES).offset(start);
+                let opened = opened.length(Length::Exact(length)).build().await;
+                let body = opened.map_err(|error| not_read(&path)(std::io::Error::other(error)))?;
+                let sent = this.send_part(&upload, number, body).await.map_err(failed(&key, "sent"))?;
                 Ok(CompletedPart::builder()
                     .part_number(number)
                     .set_e_tag(sent.e_tag)
@@ -234,30 +235,43 @@ impl Transfer {
         for part in under_way {
             parts.push(part.done().await??);
         }
-        let hashed = hash.done().await?;
-        let (found, _) =
-            hashed.map_err(|source| TransferError::File { path: path.to_owned(), action: "read", source })?;
-        if found != *digest {
-            return Err(TransferError::Changed { path: path.to_owned(), expected: *digest, found });
-        }
+        Ok(parts)
+    }
+
+    async fn send_part(&self, upload: &Upload, number: i32, body: ByteStream) -> Result<UploadPartOutput, AwsError> {
         self.client
-            .complete_multipart_upload()
+            .upload_part()
             .bucket(self.place.bucket())
             .set_expected_bucket_owner(self.place.owner().map(str::to_owned))
-            .key(&**full)
-            .upload_id(&**upload)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .key(&*upload.full)
+            .upload_id(&*upload.id)
+            .part_number(number)
+            .body(body)
             .send()
             .await
-            .map_err(explain("CompleteMultipartUpload"))
-            .map_err(failed(key, "sent"))?;
-        Ok(())
+            .map_err(explain("UploadPart"))
     }
+}
+
+/// An upload in parts that was begun.
+#[derive(Clone)]
+struct Upload {
+    full: Arc<str>,
+    id: Arc<str>,
 }
 
 /// The size of a part, so that there are not more than S3 takes.
 fn part_bytes(bytes: u64) -> u64 {
     PART_BYTES.max(bytes.div_ceil(MAX_PARTS))
+}
+
+fn not_read(path: &Path) -> impl FnOnce(std::io::Error) -> TransferError {
+    let path = path.to_owned();
+    move |source| TransferError::File { path, action: "read", source }
+}
+
+fn changed(path: &Path, object: &Addressed, found: Digest) -> TransferError {
+    TransferError::Changed { path: path.to_owned(), expected: object.digest, found }
 }
 
 pub(super) fn failed(key: &str, action: &'static str) -> impl Fn(AwsError) -> TransferError {
