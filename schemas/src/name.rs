@@ -20,7 +20,7 @@ pub const MAX_NAME_CHARS: usize = 40;
 
 /// Words that have a meaning of their own in references, so that no step may take them.
 pub const RESERVED_STEP_NAMES: &[&str] =
-    &["env", "inputs", "metrics", "models", "outputs", "params", "run", "secrets", "step", "steps"];
+    &["env", "inputs", "metrics", "models", "outputs", "params", "run", "secrets", "step", "steps", "trigger"];
 
 /// Why a text is no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Releases and packages: the immutable documents that a run is pinned to.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -109,8 +110,29 @@ impl ParamSpec {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretRef {
-    /// An environment variable of the machine that runs the step: `env:NAME`.
+    /// An environment variable of the machine that runs the step: `env:NAME`. What the platform `local` knows.
     Env(String),
+    /// A secret of AWS Secrets Manager: `secretsmanager:NAME`, or `secretsmanager:NAME#KEY` for one key of a JSON object in it.
+    SecretsManager {
+        /// Its name.
+        name: String,
+        /// The key of the JSON object that it holds; none for the whole text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// A parameter of AWS Systems Manager, by its full name: `ssm:/path/name`.
+    Parameter(String),
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(variable) => write!(f, "env:{variable}"),
+            Self::SecretsManager { name, key: None } => write!(f, "secretsmanager:{name}"),
+            Self::SecretsManager { name, key: Some(key) } => write!(f, "secretsmanager:{name}#{key}"),
+            Self::Parameter(name) => write!(f, "ssm:{name}"),
+        }
+    }
 }
 
 /// The code and dependencies of a step: what a package digest stands for.

@@ -176,11 +176,20 @@ impl Local {
             for reference in spec.templates().flat_map(Template::references) {
                 let Reference::Secret(name) = reference else { continue };
                 let missing = release.secrets.get(name).filter(|secret| secret_value(secret).is_none());
-                if let Some(SecretRef::Env(variable)) = missing {
-                    return Err(CliError::new(format!(
-                        "step {step} needs the secret {name}, and {variable} is not set"
-                    ))
-                    .hint(format!("set the environment variable {variable} and run again")));
+                match missing {
+                    Some(SecretRef::Env(variable)) => {
+                        return Err(CliError::new(format!(
+                            "step {step} needs the secret {name}, and {variable} is not set"
+                        ))
+                        .hint(format!("set the environment variable {variable} and run again")));
+                    }
+                    Some(reference @ (SecretRef::SecretsManager { .. } | SecretRef::Parameter(_))) => {
+                        return Err(CliError::new(format!(
+                            "step {step} needs the secret {name}, and `local` can not read {reference}"
+                        ))
+                        .hint(format!("name a variable that holds it: `environments: {{local: {{secrets: {{{name}: env:VARIABLE}}}}}}`")));
+                    }
+                    None => {}
                 }
             }
         }
@@ -191,6 +200,8 @@ impl Local {
 fn secret_value(secret: &SecretRef) -> Option<String> {
     match secret {
         SecretRef::Env(name) => env_vars::read(name),
+        // Runs on this machine need no account: an environment names a variable instead.
+        SecretRef::SecretsManager { .. } | SecretRef::Parameter(_) => None,
     }
 }
 

@@ -113,9 +113,18 @@ fn secret(job: &AttemptJob, name: &FieldName, find_secret: FindSecret<'_>) -> Re
         return Err(failure::poison(format!("the release has no secret `{name}`")));
     };
     find_secret(reference).ok_or_else(|| {
-        let SecretRef::Env(variable) = reference;
-        let missing = format!("secret `{name}` has no value: the environment variable {variable} is not set");
-        failure::with_hint(failure::user(missing), &format!("set {variable} where `liminal` is started"))
+        let (problem, hint) = match reference {
+            SecretRef::Env(variable) => (
+                format!("the environment variable {variable} is not set"),
+                format!("set {variable} where `liminal` is started"),
+            ),
+            SecretRef::SecretsManager { .. } | SecretRef::Parameter(_) => (
+                format!("nothing was found at {reference}"),
+                "see that it exists in the region of the environment, and that the role of the step may read it"
+                    .to_owned(),
+            ),
+        };
+        failure::with_hint(failure::user(format!("secret `{name}` has no value: {problem}")), &hint)
     })
 }
 

@@ -129,18 +129,12 @@ fn pipeline_fields(before: &Release, after: &Release) -> Vec<FieldChange> {
         }
     }
     let secrets = secrets_used(after.steps.values().flat_map(StepSpec::templates));
-    fields.maps("secrets.", &before.secrets, &after.secrets, secret, |name, _, _| secrets.contains(name));
+    fields.maps("secrets.", &before.secrets, &after.secrets, SecretRef::to_string, |name, _, _| secrets.contains(name));
     fields.0
 }
 
 fn values(values: &[Value]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn secret(reference: &SecretRef) -> String {
-    match reference {
-        SecretRef::Env(name) => format!("env:{name}"),
-    }
 }
 
 fn secrets_used<'a>(templates: impl Iterator<Item = &'a Template>) -> BTreeSet<&'a FieldName> {

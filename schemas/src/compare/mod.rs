@@ -12,7 +12,6 @@ use crate::cache_key::CacheKeyParts;
 use crate::digest::Digest;
 use crate::plan::RerunReason;
 use crate::release::PackageSpec;
-use crate::release::SecretRef;
 use crate::step::Action;
 use crate::step::ArtifactKind;
 use crate::step::InputSource;
@@ -72,7 +71,7 @@ pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference>
     found.maps("inputs.", bindings, &new.bindings, shown_binding);
     found.maps("inputs.", inputs, &new.inputs, Digest::short);
     found.maps("metrics.", metrics, &new.metrics, Digest::short);
-    found.maps("secrets.", secrets, &new.secrets, |SecretRef::Env(name)| format!("env:{name}"));
+    found.maps("secrets.", secrets, &new.secrets, ToString::to_string);
     found.0
 }
 

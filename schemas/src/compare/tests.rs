@@ -6,6 +6,7 @@ use crate::release::PACKER_VERSION;
 use crate::release::PackageFile;
 use crate::release::PythonSpec;
 use crate::release::RequirementsFile;
+use crate::release::SecretRef;
 use crate::step::OutputRole;
 use crate::template::Template;
 use crate::value::Value;

@@ -47,7 +47,7 @@ fn settings(loader: &mut Loader<'_>, root: &str, environment: Option<&Environmen
     let mut cx = Context::default();
     let project = decode::project_name(&tree, &mut cx);
     let platform = match decode::environment(&tree, &chosen, &mut cx) {
-        Ok(platform) => platform,
+        Ok(platform) => Some(platform),
         Err(known) => {
             let place = tree.get("environments").map(|node| node.span.clone());
             let known: Vec<&str> = known.iter().map(String::as_str).collect();

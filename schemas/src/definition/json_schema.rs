@@ -91,10 +91,13 @@ mod tests {
             "" => &definition,
             name => &definition["$defs"][name],
         };
-        let shapes: [(&Shape, &Value); 12] = [
+        let shapes: [(&Shape, &Value); 15] = [
             (&keys::PROJECT, at("")),
             (&keys::INCLUDED, &included),
             (&keys::ENVIRONMENT, at("Environment")),
+            (&keys::FARGATE, at("Fargate")),
+            (&keys::TRIGGER, at("Trigger")),
+            (&keys::OBJECT, at("TriggerObject")),
             (&keys::PYTHON, at("Python")),
             (&keys::PARAM, at("DeclaredParam")),
             (&keys::DEFAULTS, at("Defaults")),

@@ -8,12 +8,16 @@ use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
+use crate::platform::PlatformSpec;
 use crate::release::ParamSpec;
 use crate::release::SecretRef;
 use crate::step::CachePolicy;
+use crate::step::Compute;
 use crate::step::FailureClass;
 use crate::step::Phase;
 use crate::template::Template;
+use crate::trigger::TriggerSource;
+use crate::value::Value;
 
 /// A map whose keys remember where they were written.
 pub type SpannedMap<K, V> = BTreeMap<K, Entry<V>>;
@@ -40,6 +44,8 @@ pub struct Definition {
     pub environment: EnvironmentName,
     /// The names of all environments.
     pub environments: Vec<EnvironmentName>,
+    /// What carries the chosen one out.
+    pub platform: PlatformSpec,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
     /// Python settings of all steps.
@@ -78,6 +84,8 @@ pub struct StepSettings {
     pub timeout_seconds: Option<u64>,
     /// What an attempt may use.
     pub resources: ResourcesDefinition,
+    /// Which AWS service carries attempts out.
+    pub compute: Option<Spanned<Compute>>,
     /// Whether results are taken from earlier runs.
     pub cache: Option<CachePolicy>,
     /// Environment variables.
@@ -123,10 +131,21 @@ pub struct PipelineDefinition {
     pub python: PythonSettings,
     /// Settings of its steps that do not say otherwise.
     pub defaults: StepSettings,
+    /// What starts runs of it.
+    pub triggers: Vec<TriggerDefinition>,
     /// Its steps.
     pub steps: SpannedMap<StepName, StepDefinition>,
     /// Its steps under `finally:`.
     pub finally: SpannedMap<StepName, StepDefinition>,
+}
+
+/// A trigger as written.
+#[derive(Clone, Debug)]
+pub struct TriggerDefinition {
+    /// What it waits for, and the place of the schedule, or of the object's prefix.
+    pub on: Spanned<TriggerSource>,
+    /// The parameters that its runs set.
+    pub params: SpannedMap<FieldName, Spanned<Value>>,
 }
 
 /// A step as written.
@@ -154,6 +173,8 @@ pub struct StepDefinition {
     pub when: Option<Spanned<String>>,
     /// Settings that `defaults:` may also give.
     pub settings: StepSettings,
+    /// The container image that it runs in.
+    pub image: Option<Spanned<String>>,
     /// Python settings of this step.
     pub python: PythonSettings,
 }

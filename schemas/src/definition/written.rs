@@ -10,13 +10,19 @@ use schemars::JsonSchema;
 use schemars::Schema;
 use schemars::SchemaGenerator;
 use schemars::json_schema;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
 
+use crate::aws::Arch;
+use crate::definition::decode::keys::AWS_KEYS;
 use crate::name::EnvironmentName;
 use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
+use crate::step::Compute;
 use crate::step::Phase;
 use crate::template::Template;
 use crate::value::ValueType;
@@ -62,12 +68,24 @@ pub(super) struct Included {
     pipelines: BTreeMap<PipelineName, Pipeline>,
 }
 
-/// A named target. What it says is laid over what the project says.
+/// A named target. What it says is laid over what the project says, apart from where it is.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = place_on_aws_alone)]
 struct Environment {
-    /// What carries it out.
+    /// What carries it out. Default: local.
     platform: Option<Platform>,
+    /// The AWS region: `eu-central-1`. Required on AWS.
+    region: Option<Region>,
+    /// The AWS account, twelve digits in quotes. When given, nothing is ever changed in another one.
+    account: Option<Account>,
+    /// The bucket for all objects. Default: `liminal-<account>-<region>`, which `liminal bootstrap` makes.
+    bucket: Option<Bucket>,
+    /// What functions and tasks run on. Default: x86_64.
+    arch: Option<Arch>,
+    /// How long CloudWatch Logs keeps logs: 1d, 3d, 5d, 7d, 14d, 30d, 60d, 90d, 120d, 150d, 180d, 365d, and more up to 3653d. Default: 30d.
+    log_retention: Option<Duration>,
+    /// How Fargate tasks are run.
+    fargate: Option<Fargate>,
     /// Who answers for it.
     owner: Option<String>,
     /// Python settings of all steps.
@@ -93,6 +111,35 @@ struct Environment {
 enum Platform {
     /// This machine.
     Local,
+    /// An AWS account and region.
+    Aws,
+}
+
+/// An environment on AWS needs a region, and one on this machine has none of the keys that say where in AWS it is.
+fn place_on_aws_alone(schema: &mut Schema) {
+    let aws = json!({"properties": {"platform": {"const": "aws"}}, "required": ["platform"]});
+    let none: Map<String, Value> = AWS_KEYS.iter().map(|key| ((*key).to_owned(), Value::Bool(false))).collect();
+    schema.insert("if".to_owned(), aws);
+    schema.insert("then".to_owned(), json!({"required": ["region"]}));
+    schema.insert("else".to_owned(), json!({"properties": none}));
+}
+
+/// How Fargate tasks are run.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Fargate {
+    /// The image of steps that name none. Default: the base image that `liminal bootstrap` puts into the account.
+    image: Option<Image>,
+    /// The ECS cluster. Default: `liminal`, which `liminal bootstrap` makes.
+    cluster: Option<String>,
+    /// The subnets. Default: those of the default VPC.
+    #[schemars(length(max = 16), inner(regex(pattern = "^subnet-[A-Za-z0-9]+$")))]
+    subnets: Option<Vec<String>>,
+    /// The security groups. Default: that of the VPC.
+    #[schemars(length(max = 5), inner(regex(pattern = "^sg-[A-Za-z0-9]+$")))]
+    security_groups: Option<Vec<String>>,
+    /// Whether tasks get a public address, which they need in a subnet without NAT or endpoints. Default: false.
+    public_ip: Option<bool>,
 }
 
 /// Python settings. Each part that is set goes before that of the level above.
@@ -121,6 +168,8 @@ struct Defaults {
     timeout: Option<Duration>,
     /// What an attempt may use.
     resources: Option<Resources>,
+    /// Which AWS service runs attempts. Default: auto, which is Lambda unless the step goes beyond a limit of it.
+    compute: Option<Compute>,
     /// Whether results are taken from earlier runs. Default: true.
     cache: Option<Cache>,
     /// Environment variables.
@@ -143,10 +192,48 @@ struct PipelinePart<S> {
     python: Option<Python>,
     /// Settings of its steps that do not say otherwise.
     defaults: Option<Defaults>,
+    /// What starts runs of it, in environments on AWS.
+    #[schemars(length(max = 500))]
+    triggers: Option<Vec<Trigger>>,
     /// Its steps. Their order follows from their inputs, `after` and what their conditions read.
     steps: Option<BTreeMap<StepName, S>>,
     /// Steps that run when all others are settled, whatever came of them.
     finally: Option<BTreeMap<StepName, S>>,
+}
+
+/// What starts a run without anybody calling: a time, or an object that lands in a bucket.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, transform = one_cause)]
+struct Trigger {
+    /// `rate(1 hour)`, or `cron(0 6 * * ? *)` with minutes, hours, day of the month, month, day of the week, year.
+    #[schemars(regex(pattern = r"^\s*(rate|cron)\s*\(.*\)\s*$"))]
+    schedule: Option<String>,
+    /// The time zone of a cron schedule, as in `Europe/Berlin`. Default: UTC.
+    #[schemars(regex(pattern = r"^[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*$"), length(max = 50))]
+    timezone: Option<String>,
+    /// An object that is created. Steps get it as `trigger.object`.
+    object: Option<TriggerObject>,
+    /// The parameters that its runs set.
+    params: Option<BTreeMap<FieldName, Value>>,
+}
+
+/// A trigger waits for one thing.
+fn one_cause(schema: &mut Schema) {
+    schema.insert("oneOf".to_owned(), json!([{"required": ["schedule"]}, {"required": ["object"]}]));
+}
+
+/// Which objects a trigger waits for.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TriggerObject {
+    /// The bucket. Default: that of the environment.
+    bucket: Option<Bucket>,
+    /// What its key begins with, as written: not below the folder that liminal keeps for the project.
+    #[schemars(regex(pattern = r"^([^/*][^*]*)?$"), length(max = 1024))]
+    prefix: Option<String>,
+    /// What its key ends with.
+    #[schemars(regex(pattern = r"^[^*]*$"), length(max = 1024))]
+    suffix: Option<String>,
 }
 
 /// A step, or a part of one.
@@ -169,7 +256,7 @@ struct StepPart {
     /// Extra files and folders of the step's package, by path below the project folder.
     #[schemars(length(max = 500))]
     code: Option<Vec<String>>,
-    /// What the step needs: `step.output`, `params.name`, `models.name@alias`, `./path`.
+    /// What the step needs: `step.output`, `params.name`, `models.name@alias`, `trigger.object`, `./path`.
     inputs: Option<BTreeMap<FieldName, String>>,
     /// What the step leaves, by path below its output folder. A `/` at the end makes it a directory.
     outputs: Option<BTreeMap<FieldName, OutputPath>>,
@@ -188,6 +275,10 @@ struct StepPart {
     timeout: Option<Duration>,
     /// What an attempt may use.
     resources: Option<Resources>,
+    /// Which AWS service runs attempts. Default: auto, which is Lambda unless the step goes beyond a limit of it.
+    compute: Option<Compute>,
+    /// The container image that attempts run in on AWS, where it makes the step a Fargate task. It has no effect on `local`.
+    image: Option<Image>,
     /// Whether results are taken from earlier runs. Default: true.
     cache: Option<Cache>,
     /// Environment variables of the step.
@@ -318,14 +409,14 @@ struct DeclaredParam {
     #[schemars(rename = "type")]
     value_type: ValueType,
     /// The value of a run that sets none. Without it every run must set one.
-    default: Option<serde_json::Value>,
+    default: Option<Value>,
     /// The least number allowed.
     min: Option<f64>,
     /// The greatest number allowed.
     max: Option<f64>,
     /// The only values allowed.
     #[schemars(length(min = 1, max = 500))]
-    choices: Option<Vec<serde_json::Value>>,
+    choices: Option<Vec<Value>>,
     /// What it means, for people.
     description: Option<String>,
 }
@@ -374,8 +465,29 @@ by_hand! {
     /// A reference to a secret.
     SecretReference => {
         "type": "string",
-        "pattern": "^env:(?!LIMINAL_)[A-Za-z_][A-Za-z0-9_]*$",
-        "description": "env:NAME, with the environment variable that holds the secret"
+        "pattern": "^(env:(?!LIMINAL_)[A-Za-z_][A-Za-z0-9_]*|secretsmanager:(?!arn:)[A-Za-z0-9/_+=.@-]+(#.+)?|ssm:(/[A-Za-z0-9_.-]+)+)$",
+        "description": "env:NAME for a variable of this machine; on AWS secretsmanager:NAME, secretsmanager:NAME#KEY or ssm:/PATH/NAME"
+    }
+    /// An AWS region.
+    Region => {
+        "type": "string",
+        "pattern": "^[a-z]+(-[a-z]+){1,3}-[0-9]{1,2}$"
+    }
+    /// An AWS account.
+    Account => {
+        "type": "string",
+        "pattern": "^[0-9]{12}$"
+    }
+    /// The name of an S3 bucket.
+    Bucket => {
+        "type": "string",
+        "pattern": r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+    }
+    /// A reference to a container image.
+    Image => {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$",
+        "maxLength": 255
     }
     /// A span of time.
     Duration => {
@@ -417,8 +529,7 @@ impl JsonSchema for Step {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = generator.subschema_for::<StepPart>();
-        let ways: Vec<_> =
-            super::decode::keys::ACTION_KEYS.iter().map(|key| serde_json::json!({"required": [key]})).collect();
+        let ways: Vec<_> = super::decode::keys::ACTION_KEYS.iter().map(|key| json!({"required": [key]})).collect();
         schema.insert("oneOf".to_owned(), ways.into());
         schema
     }
@@ -433,7 +544,7 @@ impl JsonSchema for Pipeline {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = generator.subschema_for::<PipelinePart<Step>>();
-        schema.insert("required".to_owned(), serde_json::json!(["steps"]));
+        schema.insert("required".to_owned(), json!(["steps"]));
         schema
     }
 }

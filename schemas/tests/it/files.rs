@@ -113,7 +113,7 @@ owner: [x]
 pipelines:
   a: [
 "#).with("b.yml", r#"pipelines: {b: {steps: {s: {rum: x}}}}
-"#)), @r#"
+"#)), @r"
     a.yml:4:1 L0101 this is no YAML: while parsing a node, did not find expected node content
       hint: check the indentation, quotes and brackets here and in the line above
     b.yml:1:25 L0206 step `s` has no way to execute
@@ -121,9 +121,9 @@ pipelines:
       hint: give it one of run, call, gate, register
     b.yml:1:29 L0201 a step has no key `rum`
       here: did you mean `run`?
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:4:8 L0203 a text is needed for the owner, not a list
-    "#);
+    ");
 }
 
 #[test]
@@ -153,14 +153,16 @@ environments:
     params: {rate: 2}
     pipelines: {p: {steps: {s: {timeout: soon}}}}
 pipelines: {p: {steps: {s: {run: [echo]}}}}
-"#), @r#"
+"#), @r"
     liminal.yml:5:17 L0203 a whole number is needed for the number of retired releases kept, not a text
-    liminal.yml:7:15 L0205 the aws platform is not part of this version
-      hint: use `platform: local`
+    liminal.yml:6:3 L0202 the environment `staging` is on AWS, and needs the key `region`
+      here: `region` is missing
+      hint: write it as AWS does: `region: eu-central-1`
     liminal.yml:8:5 L0201 an environment has no key `regionn`
-      hint: known keys: platform, owner, python, params, secrets, env, defaults, keep, pipelines
+      here: did you mean `region`?
+      hint: known keys: platform, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, pipelines
     liminal.yml:9:20 L0304 the default of parameter `rate` is not allowed: 2.0 is above the maximum of 1
     liminal.yml:10:42 L0205 the timeout can not be read
       hint: write a number and a unit: 500ms, 30s, 5m, 2h, 1d
-    "#);
+    ");
 }

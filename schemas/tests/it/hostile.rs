@@ -157,7 +157,7 @@ fn definitions_of_apache_liminal_get_clear_findings() {
 #[test]
 fn an_apache_liminal_definition_is_led_to_ours() {
     let yaml = "name: Old\nowner: Bosco\nvariables: {a: b}\nimages: []\npipelines:\n  - pipeline: old\n    schedule: 0 * 1 * *\n    tasks:\n      - task: t\n        type: python\n";
-    insta::assert_snapshot!(findings(yaml), @r#"
+    insta::assert_snapshot!(findings(yaml), @r"
     liminal.yml:1:1 L0201 a project has no key `name`
       hint: use `project:` for the name of a project; pipelines and steps are named by their keys
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
@@ -168,40 +168,37 @@ fn an_apache_liminal_definition_is_led_to_ours() {
       hint: use `params:`
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
     liminal.yml:4:1 L0201 a project has no key `images`
-      hint: steps run without images in this version: name what they need under `python:` and `code:`
+      hint: liminal builds no images: a step names what it needs under `python:` and `code:`, or a finished `image:`
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
     liminal.yml:6:3 L0203 a map is needed for the pipelines, not a list
       hint: this looks like an Apache Liminal definition: lists of named things are maps here, as in `train: {...}`
-    "#);
+    ");
     let half_way = "project: new\npipelines:\n  old:\n    schedule: 0 * 1 * *\n    tasks: {t: {type: python, image: x, executors: 2, cmd: python x.py, env_vars: {A: b}}}\n    steps: {t: {task: t, type: python, image: x, executors: 2, cmd: python x.py, env_vars: {A: b}}}\n";
     insta::assert_snapshot!(findings(half_way), @r#"
     liminal.yml:4:5 L0201 a pipeline has no key `schedule`
-      hint: schedules and other triggers are not part of this version
-      hint: known keys: description, owner, params, env, python, defaults, steps, finally
+      hint: write it in a pipeline, under `triggers:`: `triggers: [{schedule: "cron(0 6 * * ? *)"}]`
+      hint: known keys: description, owner, params, env, python, defaults, triggers, steps, finally
     liminal.yml:5:5 L0201 a pipeline has no key `tasks`
       hint: this looks like an Apache Liminal definition: `tasks` are `steps` here, a map from name to step
-      hint: known keys: description, owner, params, env, python, defaults, steps, finally
+      hint: known keys: description, owner, params, env, python, defaults, triggers, steps, finally
     liminal.yml:6:13 L0206 step `t` has no way to execute
       here: nothing says what it does
       hint: give it one of run, call, gate, register
     liminal.yml:6:17 L0201 a step has no key `task`
       hint: this looks like an Apache Liminal definition: a step's name is its key under `steps:`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:26 L0201 a step has no key `type`
       hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
-    liminal.yml:6:40 L0201 a step has no key `image`
-      hint: steps run without images in this version: name what they need under `python:` and `code:`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:50 L0201 a step has no key `executors`
       hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:64 L0201 a step has no key `cmd`
       hint: use `run:`, with the program and its arguments
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:82 L0201 a step has no key `env_vars`
       hint: use `env:`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
     "#);
 }
 

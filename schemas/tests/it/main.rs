@@ -1,6 +1,7 @@
 //! Reading definitions, from the outside.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can not go on says so")]
 
+mod aws;
 mod environment;
 mod files;
 mod hostile;
@@ -11,4 +12,6 @@ mod rendering;
 mod resolving;
 mod schema;
 mod shapes;
+mod stable;
+mod triggers;
 mod yaml_errors;

@@ -5,6 +5,7 @@ use liminal_schemas::definition::model::Definition;
 use liminal_schemas::definition::read::read;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::step::CachePolicy;
+use liminal_schemas::step::Compute;
 use liminal_schemas::value::Value;
 
 use crate::memory_files::MemoryFiles;
@@ -35,6 +36,15 @@ environments:
     secrets: {api_key: env:STAGING_KEY}
     defaults: {timeout: 1h}
     pipelines: {train: {steps: {fetch: {run: [echo]}}}}
+  prod:
+    platform: aws
+    region: eu-central-1
+    account: "123456789012"
+    bucket: everything-objects
+    arch: arm64
+    log_retention: 90d
+    fargate: {image: "repo/base:1", cluster: jobs, subnets: [subnet-1a2b], security_groups: [sg-3c4d], public_ip: true}
+    secrets: {api_key: "secretsmanager:prod/api#key"}
 python: {version: ">=3.10", requirements: requirements.txt, root: ., code: [lib, ./more/]}
 params:
   seed: 42
@@ -44,7 +54,7 @@ params:
   weights: {a: 1, b: 2.5}
 secrets: {api_key: env:API_KEY}
 env: {TZ: UTC, PORT: 8080}
-defaults: {timeout: 10m, retries: 1, resources: {cpu: 2}, cache: false, env: {A: b}}
+defaults: {timeout: 10m, retries: 1, resources: {cpu: 2}, compute: auto, cache: false, env: {A: b}}
 keep: 3
 pipelines:
   train:
@@ -54,19 +64,24 @@ pipelines:
     env: {X: "{{ params.own }}"}
     python: {code: []}
     defaults: {cache: {max_age: 7d}}
+    triggers:
+      - {schedule: "cron(0 6 * * ? *)", timezone: Europe/Berlin, params: {required: 1}}
+      - {object: {bucket: uploads, prefix: in/, suffix: .csv}, params: {required: 2, own: false}}
     steps:
       fetch:
         phase: fetch
         description: Fetches.
         call: steps.fetch:fetch
         code: [extra/]
-        inputs: {seed: params.seed, rates: ./data/rates.csv, base: models.churn@champion}
+        inputs: {seed: params.seed, rates: ./data/rates.csv, base: models.churn@champion, rows: trigger.object}
         outputs: {raw: raw.csv, shards: ./shards/}
         metrics: metrics.json
         plots: {roc: plots/roc.png}
         retries: {max: 3, backoff: 500ms, jitter: 0.1, on: [user, timeout]}
         timeout: 90
         resources: {memory: 2GiB, cpu: 2, disk: 500MB}
+        compute: fargate
+        image: repo/fetch:7
         cache: true
         env: {TOKEN: "{{ secrets.api_key }}"}
         python: {version: "3.11"}
@@ -109,6 +124,9 @@ fn every_key_is_understood() {
     assert_eq!(fetch.settings.resources.disk_mib, Some(477));
     assert_eq!(fetch.settings.retries.as_ref().expect("retries").backoff_seconds, Some(0.5));
     assert_eq!(fetch.outputs["shards"].value.value, "shards/");
+    assert_eq!(fetch.settings.compute.as_ref().map(|compute| compute.value), Some(Compute::Fargate));
+    assert_eq!(fetch.image.as_ref().map(|image| image.as_str()), Some("repo/fetch:7"));
+    assert_eq!(train.triggers.len(), 2);
     let ActionDefinition::Run(argv) = &train.steps["train"].value.action else { panic!("train runs a program") };
     let argv: Vec<String> = argv.value.iter().map(|item| item.value.to_string()).collect();
     assert_eq!(argv, ["python", "train.py", "--out", "{{ outputs.model }}", "two words"]);

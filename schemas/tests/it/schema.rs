@@ -49,6 +49,11 @@ fn step(step: &str) -> String {
     format!("project: p\npipelines: {{p: {{steps: {{s: {{{step}}}}}}}}}\n")
 }
 
+/// Wraps keys of a pipeline into a definition.
+fn pipeline(keys: &str) -> String {
+    format!("project: p\npipelines: {{p: {{steps: {{s: {{run: [x]}}}}, {keys}}}}}\n")
+}
+
 #[test]
 fn the_schema_and_the_reader_accept_the_same() {
     let validator = validator("definition");
@@ -66,6 +71,14 @@ fn the_schema_and_the_reader_accept_the_same() {
         top("python: {version: '>=3.10', root: ., code: [a]}"),
         top("environments: {local: {platform: local}, x: {keep: 1, pipelines: {p: {steps: {s: {timeout: 1s}}}}}, y: }"),
         top("env: {A: 1, B: true, c: x}"),
+        top("environments: {x: {platform: aws, region: us-gov-west-1, account: '012345678901', log_retention: 7d}}"),
+        top("environments: {x: {platform: aws, region: eu-west-1, fargate: {subnets: [subnet-1], public_ip: false}}}"),
+        top("secrets: {a: 'secretsmanager:a/b#c', b: 'ssm:/a/b', c: 'env:C'}"),
+        step("run: x, compute: fargate, image: 'a/b:1'"),
+        pipeline("triggers: [{schedule: rate(5 minutes)}, {schedule: 'cron(0 6 * * ? *)', timezone: Europe/Berlin}]"),
+        pipeline(
+            "triggers: [{object: {prefix: in/}, params: {}}, {object: {bucket: abc, suffix: .csv}}], defaults: {compute: lambda}",
+        ),
     ];
     for yaml in &accepted {
         assert_eq!(problems(&validator, yaml), [] as [String; 0], "{yaml}");
@@ -95,6 +108,28 @@ fn the_schema_and_the_reader_accept_the_same() {
         top("params: {a: {type: integer}}"),
         top("python: {version: 3.10}"),
         top("environments: {x: {platform: aws}}"),
+        top("environments: {x: {platform: gcp}}"),
+        top("environments: {x: {region: eu-west-1}}"),
+        top("environments: {x: {platform: local, bucket: abc}}"),
+        top("environments: {x: {platform: aws, region: Frankfurt}}"),
+        top("environments: {x: {platform: aws, region: eu-west-1, account: 123456789012}}"),
+        top("environments: {x: {platform: aws, region: eu-west-1, account: '123'}}"),
+        top("environments: {x: {platform: aws, region: eu-west-1, bucket: A_B}}"),
+        top("environments: {x: {platform: aws, region: eu-west-1, arch: amd64}}"),
+        top("environments: {x: {platform: aws, region: eu-west-1, fargate: {subnets: [vpc-1]}}}"),
+        top("environments: {x: {platform: aws, region: eu-west-1, fargate: {memory: 1}}}"),
+        top("secrets: {a: 'secretsmanager:arn:aws:x'}"),
+        top("secrets: {a: 'ssm:a'}"),
+        step("run: x, compute: ec2"),
+        step("run: x, image: 'a b'"),
+        pipeline("triggers: {schedule: rate(1 hour)}"),
+        pipeline("triggers: [{schedule: hourly}]"),
+        pipeline("triggers: [{schedule: rate(1 hour), object: {prefix: in/}}]"),
+        pipeline("triggers: [{timezone: UTC}]"),
+        pipeline("triggers: [{object: in/}]"),
+        pipeline("triggers: [{object: {prefix: /in}}]"),
+        pipeline("triggers: [{object: {suffix: '*.csv'}}]"),
+        pipeline("triggers: [{schedule: 'cron(0 6 * * ? *)', timezone: +02:00}]"),
         "pipelines: {p: {steps: {s: {run: [x]}}}}".to_owned(),
         "project: p\npipelines: {p: {description: x}}".to_owned(),
     ];

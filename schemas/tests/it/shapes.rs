@@ -10,14 +10,14 @@ fn an_unknown_key_gets_a_suggestion() {
 project: p
 pipeline_s: {}
 pipelines: {p: {steps: {s: {timout: 1s, run: [echo]}}}}
-"#), @r#"
+"#), @r"
     liminal.yml:3:1 L0201 a project has no key `pipeline_s`
       here: did you mean `pipelines`?
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
     liminal.yml:4:29 L0201 a step has no key `timout`
       here: did you mean `timeout`?
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, cache, env, python
-    "#);
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+    ");
 }
 
 #[test]
@@ -123,19 +123,18 @@ pipelines:
     liminal.yml:3:7 L0205 the number of retired releases kept is 1000
       hint: from 0 to 100 is allowed
     liminal.yml:4:14 L0205 the secret `a` is no reference
-      hint: write `a: env:NAME`, with the environment variable that holds it
-    liminal.yml:4:26 L0205 secrets by `ssm:` are not part of this version: only `env:` is
-      hint: write `b: env:NAME`, with the environment variable that holds it
+      hint: write `a: env:NAME`, with the environment variable that holds it; on AWS `secretsmanager:NAME` or `ssm:/NAME`
     liminal.yml:4:39 L0205 the secret `c` names no environment variable: names that begin with LIMINAL_ are set by liminal
       hint: write `c: env:NAME`, with the environment variable that holds it
     liminal.yml:5:7 L0204 `1A` is no environment variable: only letters, digits and `_` are allowed, and no digit first
     liminal.yml:5:14 L0204 `LIMINAL_RUN` is no environment variable: names that begin with LIMINAL_ are set by liminal
     liminal.yml:6:19 L0205 `latest` is no python version
       hint: write "3.11" for that one, or ">=3.10" for that or a newer one
-    liminal.yml:7:36 L0205 the aws platform is not part of this version
-      hint: use `platform: local`
-    liminal.yml:7:59 L0205 `gcp` is no platform
-      hint: the only platform of this version is `local`
+    liminal.yml:7:16 L0202 the environment `staging` is on AWS, and needs the key `region`
+      here: `region` is missing
+      hint: write it as AWS does: `region: eu-central-1`
+    liminal.yml:7:59 L0205 the platform can not be `gcp`
+      hint: one of local, aws is allowed
     liminal.yml:13:16 L0205 `trian` is no phase
       here: did you mean `train`?
       hint: known phases: fetch, clean, prepare, train, evaluate, validate, deploy, inference, consume

@@ -16,7 +16,11 @@ pub(crate) const ACTION_KEYS: &[&str] = &["run", "call", "gate", "register"];
 pub(crate) const PARAM_KEYS: &[&str] = &["type", "default", "min", "max", "choices", "description"];
 
 /// Keys of a step that mean nothing to a gate or a registration.
-pub(crate) const PROCESS_KEYS: &[&str] = &["code", "outputs", "metrics", "plots", "resources", "env", "python"];
+pub(crate) const PROCESS_KEYS: &[&str] =
+    &["code", "outputs", "metrics", "plots", "resources", "compute", "image", "env", "python"];
+
+/// Keys of an environment that say where in AWS it is. They mean nothing to one on this machine.
+pub(crate) const AWS_KEYS: &[&str] = &["region", "account", "bucket", "arch", "log_retention", "fargate"];
 
 pub(crate) const PROJECT: Shape = Shape {
     what: "a project",
@@ -41,8 +45,27 @@ pub(crate) const INCLUDED: Shape = Shape { what: "an included file", keys: &["pi
 
 pub(crate) const ENVIRONMENT: Shape = Shape {
     what: "an environment",
-    keys: &["platform", "owner", "python", "params", "secrets", "env", "defaults", "keep", "pipelines"],
+    keys: &[
+        "platform",
+        "region",
+        "account",
+        "bucket",
+        "arch",
+        "log_retention",
+        "fargate",
+        "owner",
+        "python",
+        "params",
+        "secrets",
+        "env",
+        "defaults",
+        "keep",
+        "pipelines",
+    ],
 };
+
+pub(crate) const FARGATE: Shape =
+    Shape { what: "the fargate settings", keys: &["image", "cluster", "subnets", "security_groups", "public_ip"] };
 
 pub(crate) const PYTHON: Shape =
     Shape { what: "the python settings", keys: &["version", "requirements", "root", "code"] };
@@ -50,12 +73,16 @@ pub(crate) const PYTHON: Shape =
 pub(crate) const PARAM: Shape = Shape { what: "a parameter", keys: PARAM_KEYS };
 
 pub(crate) const DEFAULTS: Shape =
-    Shape { what: "the step defaults", keys: &["retries", "timeout", "resources", "cache", "env"] };
+    Shape { what: "the step defaults", keys: &["retries", "timeout", "resources", "compute", "cache", "env"] };
 
 pub(crate) const PIPELINE: Shape = Shape {
     what: "a pipeline",
-    keys: &["description", "owner", "params", "env", "python", "defaults", "steps", "finally"],
+    keys: &["description", "owner", "params", "env", "python", "defaults", "triggers", "steps", "finally"],
 };
+
+pub(crate) const TRIGGER: Shape = Shape { what: "a trigger", keys: &["schedule", "timezone", "object", "params"] };
+
+pub(crate) const OBJECT: Shape = Shape { what: "the object of a trigger", keys: &["bucket", "prefix", "suffix"] };
 
 pub(crate) const STEP: Shape = Shape {
     what: "a step",
@@ -76,6 +103,8 @@ pub(crate) const STEP: Shape = Shape {
         "retries",
         "timeout",
         "resources",
+        "compute",
+        "image",
         "cache",
         "env",
         "python",
@@ -101,13 +130,18 @@ pub(crate) fn hint_for(key: &str) -> Option<&'static str> {
         "env_vars" | "env-vars" | "environment" => "use `env:`",
         "variables" => "use `params:`",
         "name" => "use `project:` for the name of a project; pipelines and steps are named by their keys",
-        "image" | "images" => {
-            "steps run without images in this version: name what they need under `python:` and `code:`"
+        "image" => "a container image is named by a step, or under `fargate:` of an environment on AWS",
+        "images" => {
+            "liminal builds no images: a step names what it needs under `python:` and `code:`, or a finished `image:`"
         }
         "executor" | "executors" | "type" | "split_input" => {
             "this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone"
         }
-        "schedule" | "start_date" | "triggers" => "schedules and other triggers are not part of this version",
+        "schedule" | "start_date" => {
+            "write it in a pipeline, under `triggers:`: `triggers: [{schedule: \"cron(0 6 * * ? *)\"}]`"
+        }
+        "triggers" => "triggers belong to a pipeline, which starts as a whole",
+        "prefix" | "suffix" => "write it under `object:`, as in `object: {prefix: in/, suffix: .csv}`",
         "service" | "services" | "endpoints" => "services are not part of this version",
         "volumes" | "mounts" => "use `inputs:` and `outputs:`: steps share no volumes",
         "timeout_minutes" | "timeout-minutes" => "use `timeout:` with a unit, as in `timeout: 10m`",
@@ -115,9 +149,13 @@ pub(crate) fn hint_for(key: &str) -> Option<&'static str> {
         "depends_on" | "needs" | "upstream" => "use `after:`; data from other steps comes by `inputs:`",
         "super" => "use `extends:` with the path of the parent definition",
         "pipeline" => "write `pipelines:`, a map from name to pipeline",
-        "sql" | "map" | "compute" | "network" | "region" | "account" | "branch" | "bucket" | "protected" => {
-            "this is not part of this version"
+        "compute" => "it is a key of steps and of `defaults:`",
+        "region" | "account" | "arch" | "log_retention" | "fargate" => {
+            "it is a key of an environment on AWS: `environments: {NAME: {platform: aws, region: REGION}}`"
         }
+        "bucket" => "it is a key of an environment on AWS, and of `object:` in a trigger",
+        "log-retention" => "use `log_retention:`",
+        "sql" | "map" | "network" | "branch" | "protected" => "this is not part of this version",
         _ => return None,
     })
 }

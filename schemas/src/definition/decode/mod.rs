@@ -1,6 +1,8 @@
 //! From the tree to the definition. Decoding goes on after every problem, so that one report has them all.
 
 mod action;
+mod aws;
+mod environment;
 mod fields;
 pub(crate) mod keys;
 mod params;
@@ -9,17 +11,20 @@ mod pipeline;
 mod project;
 mod run_line;
 mod scalars;
+mod schedule;
+mod secrets;
 mod settings;
 mod step;
+mod triggers;
 mod units;
 
+pub(super) use environment::environment;
+pub(super) use environment::environments;
+pub(super) use environment::overlay_shape;
 pub(super) use fields::shorten;
 pub(super) use paths::normal as normal_path;
 pub(super) use paths::problem_with as path_problem;
-pub(super) use project::environment;
-pub(super) use project::environments;
 pub(super) use project::included;
-pub(super) use project::overlay_shape;
 pub(super) use project::project;
 pub(super) use project::project_name;
 

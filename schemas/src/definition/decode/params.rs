@@ -1,11 +1,10 @@
-//! Parameters and secrets.
+//! Parameters.
 
 use std::collections::BTreeMap;
 
 use super::Context;
 use super::fields::Fields;
 use super::keys;
-use super::settings::problem_with_variable;
 use crate::definition::merge;
 use crate::definition::model::SpannedMap;
 use crate::definition::yaml::Key;
@@ -13,10 +12,8 @@ use crate::definition::yaml::Kind;
 use crate::definition::yaml::Node;
 use crate::finding::Code;
 use crate::finding::Finding;
-use crate::finding::Span;
 use crate::name::FieldName;
 use crate::release::ParamSpec;
-use crate::release::SecretRef;
 use crate::suggestion::closest;
 use crate::value::Value;
 use crate::value::ValueType;
@@ -158,7 +155,7 @@ impl Context {
     }
 
     /// Any value; none when a finding speaks of a part of it.
-    fn value(&mut self, node: Node) -> Option<Value> {
+    pub(super) fn value(&mut self, node: Node) -> Option<Value> {
         Some(match node.kind {
             Kind::Null => Value::Null,
             Kind::Bool(value) => Value::Bool(value),
@@ -175,34 +172,4 @@ impl Context {
             }
         })
     }
-
-    /// `secrets:`. Messages never repeat the value: somebody may have written the secret itself there.
-    pub(super) fn secrets(&mut self, node: Node) -> SpannedMap<FieldName, SecretRef> {
-        self.named(node, "the secrets", |text| FieldName::new(text), Self::secret)
-    }
-
-    fn secret(&mut self, key: &Key, node: Node) -> Option<SecretRef> {
-        let text = self.text(node, "a secret")?;
-        let hint = format!("write `{}: env:NAME`, with the environment variable that holds it", key.text);
-        let refuse = |cx: &mut Self, message: String| {
-            cx.lose(secret_finding(&text.span, message).hint(&hint));
-            None
-        };
-        match text.value.split_once(':') {
-            Some(("env", name)) => match problem_with_variable(name) {
-                None => Some(SecretRef::Env(name.to_owned())),
-                Some(problem) => {
-                    refuse(self, format!("the secret `{}` names no environment variable: {problem}", key.text))
-                }
-            },
-            Some((scheme @ ("secretsmanager" | "ssm" | "vault" | "file" | "aws" | "gcp"), _)) => {
-                refuse(self, format!("secrets by `{scheme}:` are not part of this version: only `env:` is"))
-            }
-            Some(_) | None => refuse(self, format!("the secret `{}` is no reference", key.text)),
-        }
-    }
-}
-
-fn secret_finding(span: &Span, message: String) -> Finding {
-    Finding::error(Code::InvalidValue, span, message)
 }

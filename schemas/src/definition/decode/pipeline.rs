@@ -36,6 +36,10 @@ impl Context {
             env: fields.take("env").map(|(_, node)| self.env(node)).unwrap_or_default(),
             python: fields.take("python").map(|(key, node)| self.python(node, &key.span)).unwrap_or_default(),
             defaults: fields.take("defaults").map(|(key, node)| self.defaults(node, &key.span)).unwrap_or_default(),
+            triggers: fields
+                .take("triggers")
+                .map(|(_, node)| self.unreferenced(|cx| cx.triggers(node)))
+                .unwrap_or_default(),
             steps: fields.require("steps", self).map(|(_, node)| self.steps(node)).unwrap_or_default(),
             finally: fields.take("finally").map(|(_, node)| self.steps(node)).unwrap_or_default(),
         };

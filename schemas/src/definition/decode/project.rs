@@ -1,17 +1,16 @@
-//! The top level: the project and its environments.
+//! The top level: the project.
 
 use std::collections::BTreeMap;
 
 use super::Context;
+use super::environment::Environments;
 use super::fields::Fields;
-use super::fields::shorten;
 use super::keys;
 use crate::definition::model::Definition;
 use crate::definition::model::PipelineDefinition;
 use crate::definition::model::PythonSettings;
 use crate::definition::model::SpannedMap;
 use crate::definition::model::StepSettings;
-use crate::definition::read::DEFAULT_ENVIRONMENT;
 use crate::definition::yaml::Key;
 use crate::definition::yaml::Kind;
 use crate::definition::yaml::Node;
@@ -25,7 +24,6 @@ use crate::name::ProjectName;
 use crate::platform::PlatformSpec;
 use crate::release::ParamSpec;
 use crate::release::SecretRef;
-use crate::suggestion::closest;
 use crate::template::Template;
 
 /// How many retired releases are kept when nothing says how many.
@@ -34,51 +32,6 @@ const DEFAULT_KEEP: usize = 2;
 /// The most retired releases that are kept.
 const MAX_KEEP: u32 = 100;
 
-/// The environments of a project, each with what it lays over the project.
-#[derive(Debug)]
-pub(in crate::definition) struct Environments {
-    /// What each lays over the project; nothing for one that only has a platform.
-    pub(in crate::definition) overlays: BTreeMap<EnvironmentName, Option<Node>>,
-}
-
-/// Takes `environments:` out of a project. `local` is always among them.
-pub(in crate::definition) fn environments(root: &mut Node, cx: &mut Context) -> Environments {
-    let mut overlays = BTreeMap::new();
-    if let Some(node) = take(root, "environments") {
-        let name = |text: &str| EnvironmentName::new(text);
-        let decoded = cx.named(node, "the environments", name, Context::environment);
-        overlays.extend(decoded.into_iter().map(|(name, entry)| (name, entry.value)));
-    }
-    if let Ok(local) = EnvironmentName::new(DEFAULT_ENVIRONMENT) {
-        overlays.entry(local).or_insert(None);
-    }
-    Environments { overlays }
-}
-
-/// Decodes one environment alone; the names of those that there are, when it is not among them.
-pub(in crate::definition) fn environment(
-    root: &Node,
-    chosen: &EnvironmentName,
-    cx: &mut Context,
-) -> Result<Option<PlatformSpec>, Vec<String>> {
-    let entries = match root.get("environments") {
-        Some(node) => cx.map(node.clone(), "the environments").unwrap_or_default(),
-        None => Vec::new(),
-    };
-    if let Some((key, node)) = entries.iter().find(|(key, _)| key.text == chosen.as_str()) {
-        cx.environment(key, node.clone());
-        return Ok(Some(PlatformSpec::Local));
-    }
-    if chosen.as_str() == DEFAULT_ENVIRONMENT {
-        return Ok(Some(PlatformSpec::Local));
-    }
-    let mut known: Vec<String> = entries.into_iter().map(|(key, _)| key.text).collect();
-    known.push(DEFAULT_ENVIRONMENT.to_owned());
-    known.sort();
-    known.dedup();
-    Err(known)
-}
-
 /// The name of a project.
 pub(in crate::definition) fn project_name(root: &Node, cx: &mut Context) -> Option<Spanned<ProjectName>> {
     let Some(name) = root.get("project") else {
@@ -86,16 +39,6 @@ pub(in crate::definition) fn project_name(root: &Node, cx: &mut Context) -> Opti
         return None;
     };
     cx.name(name.clone(), "the project", ProjectName::new)
-}
-
-/// Checks an overlay that is not chosen: keys and types, but not whether anything is missing.
-pub(in crate::definition) fn overlay_shape(overlay: Node, root: &Node, cx: &mut Context) {
-    let place = overlay.span.clone();
-    let above = params_of(root.get("params"));
-    if let Some(mut fields) = Fields::open(overlay, &place, &keys::ENVIRONMENT, cx) {
-        cx.shared(&mut fields, &above);
-        fields.finish(cx);
-    }
 }
 
 /// Decodes a project over which an environment is laid already. The environment is for the caller to fill in.
@@ -133,12 +76,14 @@ pub(in crate::definition) fn project(
         let finding = Finding::error(Code::MissingKey, &place, "the project has no pipelines");
         cx.push(finding.hint("give it one under `pipelines:`, or name files that have some under `include:`"));
     }
+    let platform = environments.platforms.get(&environment).cloned().unwrap_or(PlatformSpec::Local);
     Some(Definition {
         project: project?,
         owner: shared.owner,
         description: description.map(|text| text.value),
         environment,
         environments: environments.overlays.keys().cloned().collect(),
+        platform,
         keep: shared.keep.map_or(DEFAULT_KEEP, |keep| keep as usize),
         python: shared.python,
         params: shared.params,
@@ -164,7 +109,7 @@ pub(in crate::definition) fn included(node: Node) -> (Vec<(Key, Node)>, Vec<Find
 }
 
 /// What a project says and an environment may say otherwise.
-struct Shared {
+pub(super) struct Shared {
     owner: Option<String>,
     keep: Option<u32>,
     python: PythonSettings,
@@ -176,7 +121,7 @@ struct Shared {
 }
 
 impl Context {
-    fn shared(&mut self, fields: &mut Fields, above: &BTreeMap<String, Node>) -> Shared {
+    pub(super) fn shared(&mut self, fields: &mut Fields, above: &BTreeMap<String, Node>) -> Shared {
         let params = fields.take("params").map(|(_, node)| node);
         let mut all = above.clone();
         all.extend(params_of(params.as_ref()));
@@ -193,62 +138,14 @@ impl Context {
             pipelines: fields.take("pipelines").map(|(_, node)| self.pipelines(node, &all)).unwrap_or_default(),
         }
     }
-
-    /// An environment: its platform is checked here, the rest is laid over the project.
-    fn environment(&mut self, key: &Key, mut node: Node) -> Option<Option<Node>> {
-        if let Some(platform) = take(&mut node, "platform") {
-            self.platform(platform);
-        }
-        match &node.kind {
-            Kind::Map(entries) if !entries.is_empty() => {
-                let misplaced = |key: &Key| !keys::ENVIRONMENT.keys.contains(&key.text.as_str());
-                let Kind::Map(entries) = node.kind else { return None };
-                let (unknown, known): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| misplaced(key));
-                // What does not belong into an environment is reported here, and goes no further.
-                let rest = Node { span: node.span.clone(), kind: Kind::Map(unknown) };
-                if let Some(fields) = Fields::open(rest, &key.span, &keys::ENVIRONMENT, self) {
-                    fields.finish(self);
-                }
-                Some(Some(Node { span: key.span.clone(), kind: Kind::Map(known) }))
-            }
-            Kind::Map(_) | Kind::Null => Some(None),
-            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text { .. } | Kind::List(_) | Kind::Refused => {
-                self.map(node, keys::ENVIRONMENT.what);
-                Some(None)
-            }
-        }
-    }
-
-    fn platform(&mut self, node: Node) {
-        let Some(text) = self.text(node, "the platform") else { return };
-        match text.value.as_str() {
-            "local" => {}
-            "aws" => self.invalid(&text.span, "the aws platform is not part of this version", "use `platform: local`"),
-            other => {
-                let mut finding =
-                    Finding::error(Code::InvalidValue, &text.span, format!("`{}` is no platform", shorten(other)));
-                if closest(other, ["local"]).is_some() {
-                    finding = finding.label("did you mean `local`?");
-                }
-                self.push(finding.hint("the only platform of this version is `local`"));
-            }
-        }
-    }
 }
 
 /// The parameters of a map of them, as they are written.
-fn params_of(params: Option<&Node>) -> BTreeMap<String, Node> {
+pub(super) fn params_of(params: Option<&Node>) -> BTreeMap<String, Node> {
     match params.map(|node| &node.kind) {
         Some(Kind::Map(entries)) => entries.iter().map(|(key, node)| (key.text.clone(), node.clone())).collect(),
         Some(_) | None => BTreeMap::new(),
     }
-}
-
-/// Takes a key out of a map.
-fn take(node: &mut Node, key: &str) -> Option<Node> {
-    let Kind::Map(entries) = &mut node.kind else { return None };
-    let index = entries.iter().position(|(name, _)| name.text == key)?;
-    Some(entries.remove(index).1)
 }
 
 fn looks_like_apache_liminal(root: &Node) -> bool {

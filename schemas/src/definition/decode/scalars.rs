@@ -10,6 +10,7 @@ use crate::finding::Finding;
 use crate::finding::Span;
 use crate::finding::Spanned;
 use crate::name::NameError;
+use crate::suggestion::closest;
 use crate::template::Template;
 
 /// A text with where it stands in the file as it is.
@@ -26,6 +27,18 @@ impl Scalar {
             Some(at) => Span { file: self.span.file.clone(), start: at + start, end: at + end },
             None => self.span.clone(),
         }
+    }
+}
+
+/// What is wrong with a text, and what to write instead.
+pub(super) struct Problem {
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+impl Problem {
+    pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
     }
 }
 
@@ -122,6 +135,50 @@ impl Context {
                 None
             }
         }
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T, const N: usize>(
+        &mut self,
+        node: Node,
+        what: &str,
+        words: [(&'static str, T); N],
+    ) -> Option<Spanned<T>> {
+        let text = self.text(node, what)?;
+        let known = words.each_ref().map(|(word, _)| *word);
+        if let Some((_, value)) = words.into_iter().find(|(word, _)| *word == text.value) {
+            return Some(Spanned::new(value, text.span));
+        }
+        let message = format!("{what} can not be `{}`", fields::shorten(&text.value));
+        let mut finding = Finding::error(Code::InvalidValue, &text.span, message);
+        if let Some(similar) = closest(&text.value.to_lowercase(), known) {
+            finding = finding.label(format!("did you mean `{similar}`?"));
+        }
+        self.push(finding.hint(format!("one of {} is allowed", known.join(", "))));
+        None
+    }
+
+    /// A boolean.
+    pub(super) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        if let Kind::Bool(value) = node.kind {
+            return Some(value);
+        }
+        self.wrong_type(node, what, "a boolean", Some("write true or false"));
+        None
+    }
+
+    /// A text that is checked; what is wrong with it comes with the better way to write it.
+    pub(super) fn checked(
+        &mut self,
+        node: Node,
+        what: &str,
+        problem_with: impl Fn(&str) -> Option<Problem>,
+    ) -> Option<Spanned<String>> {
+        let text = self.text(node, what)?;
+        let Some(Problem { message, hint }) = problem_with(&text.value) else { return Some(text) };
+        let message = format!("`{}` can not be {what}: {message}", fields::shorten(&text.value));
+        self.invalid(&text.span, message, &hint);
+        None
     }
 
     /// A template. Whole numbers and booleans are taken as they are written, since nobody mistakes them.

@@ -16,6 +16,7 @@ use crate::finding::Finding;
 use crate::finding::Span;
 use crate::finding::Spanned;
 use crate::step::CachePolicy;
+use crate::step::Compute;
 use crate::step::FailureClass;
 use crate::suggestion::closest;
 use crate::template::Template;
@@ -49,6 +50,7 @@ impl Context {
             retries: fields.take("retries").map(|(key, node)| self.retries(node, &key.span)),
             timeout_seconds: fields.take("timeout").and_then(|(_, node)| self.whole_seconds(&node, "the timeout")),
             resources: fields.take("resources").map(|(key, node)| self.resources(node, &key.span)).unwrap_or_default(),
+            compute: fields.take("compute").and_then(|(_, node)| self.compute(node)),
             cache: fields.take("cache").and_then(|(key, node)| self.cache(node, &key.span)),
             env: fields.take("env").map(|(_, node)| self.env(node)).unwrap_or_default(),
         }
@@ -114,6 +116,10 @@ impl Context {
         };
         fields.finish(self);
         resources
+    }
+
+    fn compute(&mut self, node: Node) -> Option<Spanned<Compute>> {
+        self.word(node, "`compute`", Compute::ALL.map(|compute| (compute.as_str(), compute)))
     }
 
     fn cache(&mut self, node: Node, place: &Span) -> Option<CachePolicy> {

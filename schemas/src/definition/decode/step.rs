@@ -16,6 +16,7 @@ use crate::name::FieldName;
 use crate::name::NameError;
 use crate::name::RESERVED_STEP_NAMES;
 use crate::name::StepName;
+use crate::step::Compute;
 use crate::step::Phase;
 use crate::suggestion::closest;
 
@@ -58,9 +59,13 @@ impl Context {
                 .unwrap_or_default(),
             when: fields.take("when").and_then(|(_, node)| self.text(node, "a condition")),
             settings: self.unreferenced(|cx| cx.step_settings(&mut fields)),
+            image: fields
+                .take("image")
+                .and_then(|(_, node)| self.unreferenced(|cx| cx.image(node, "the image of a step"))),
             python: fields.take("python").map(|(key, node)| self.python(node, &key.span)).unwrap_or_default(),
         };
         fields.finish(self);
+        self.refuse_image_on_lambda(&step);
         Some(step)
     }
 
@@ -81,6 +86,20 @@ impl Context {
                 Finding::error(Code::KeyNotApplicable, &key.span, message)
                     .related(&action.span, "because of this")
                     .hint(hint),
+            );
+        }
+    }
+
+    /// Reports a step that asks for an image and for Lambda, where functions are zips.
+    fn refuse_image_on_lambda(&mut self, step: &StepDefinition) {
+        if let (Some(image), Some(compute)) = (&step.image, &step.settings.compute)
+            && compute.value == Compute::Lambda
+        {
+            let message = "a step with an image runs on Fargate, not on Lambda";
+            self.push(
+                Finding::error(Code::KeyNotApplicable, &compute.span, message)
+                    .related(&image.span, "the image")
+                    .hint("leave out `compute:`, or `image:`"),
             );
         }
     }

@@ -7,6 +7,8 @@ use crate::definition::yaml::Node;
 /// Units of time, in seconds.
 const TIME_UNITS: &[(&str, f64)] = &[("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
 
+const DURATION_HINT: &str = "write a number and a unit: 500ms, 30s, 5m, 2h, 1d";
+
 /// Units of size, in bytes.
 const SIZE_UNITS: &[(&str, f64)] = &[
     ("KiB", 1024.0),
@@ -30,13 +32,17 @@ const MAX_MIB: f64 = (1_u64 << 30) as f64;
 impl Context {
     /// A duration in seconds: `500ms`, `30s`, `5m`, `2h`, `1d`, or a number of seconds.
     pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<f64> {
-        let hint = "write a number and a unit: 500ms, 30s, 5m, 2h, 1d";
-        let seconds = self.quantity(node, what, TIME_UNITS, 1.0, hint)?;
+        let seconds = self.span_of_time(node, what)?;
         if seconds > MAX_SECONDS {
-            self.invalid(&node.span, format!("{what} is longer than a year"), hint);
+            self.invalid(&node.span, format!("{what} is longer than a year"), DURATION_HINT);
             return None;
         }
         Some(seconds)
+    }
+
+    /// A duration in seconds, however long.
+    pub(super) fn span_of_time(&mut self, node: &Node, what: &str) -> Option<f64> {
+        self.quantity(node, what, TIME_UNITS, 1.0, DURATION_HINT)
     }
 
     /// A duration in whole seconds, of which there must be one at least; parts of a second count as a whole one.

@@ -98,6 +98,13 @@ impl<'a> Resolver<'a> {
         match text.split_once('.') {
             Some(("params", name)) => self.param_input(step.scope, name, span),
             Some(("models", rest)) => self.model_input(rest, span),
+            Some(("trigger", "object")) => Some(InputSource::Trigger),
+            Some(("trigger", other)) => {
+                let message = format!("a trigger has no `{other}`");
+                let finding = Finding::error(Code::UnknownReference, span, message);
+                self.findings.push(finding.hint("`trigger.object` is the object that started the run"));
+                None
+            }
             Some(("secrets", name)) => {
                 let message = "a secret can not be an input, since inputs are kept";
                 let hint = format!("set it as an environment variable: `env: {{NAME: \"{{{{ secrets.{name} }}}}\"}}`");
@@ -269,7 +276,9 @@ fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
             } else {
                 finding
             };
-            finding.hint("write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS` or `./PATH`")
+            finding.hint(
+                "write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS`, `trigger.object` or `./PATH`",
+            )
         }
     }
 }

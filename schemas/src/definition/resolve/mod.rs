@@ -11,9 +11,11 @@ mod outputs;
 mod packages;
 mod params;
 mod python;
+mod secrets;
 mod settings;
 mod step;
 mod templates;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -38,10 +40,7 @@ use crate::release::PackageSpec;
 use crate::release::ParamSpec;
 use crate::release::RELEASE_SCHEMA;
 use crate::release::Release;
-use crate::release::SecretRef;
 use crate::step::StepSpec;
-use crate::template::Reference;
-use crate::template::Template;
 use crate::value::ValueType;
 
 use conditions::Expressions;
@@ -86,7 +85,7 @@ pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut R
     (!report.has_errors()).then(|| Resolved {
         project: definition.project.value.clone(),
         environment: definition.environment.clone(),
-        platform: PlatformSpec::Local,
+        platform: definition.platform.clone(),
         keep: definition.keep,
         releases,
         packages: resolver.packages.into_specs(),
@@ -140,14 +139,16 @@ impl<'a> Resolver<'a> {
         }
         self.check_order(&scope, &mut edges);
         self.note_used_params(&scope, &specs);
+        let triggers = self.triggers(&scope);
+        let secrets = self.secrets_of(&specs);
         Release {
             schema: RELEASE_SCHEMA,
             project: self.definition.project.value.clone(),
             owner: pipeline.owner.clone().or_else(|| self.definition.owner.clone()),
             pipeline: name.clone(),
             params: scope.params.iter().map(|(name, spec)| ((*name).clone(), (*spec).clone())).collect(),
-            secrets: self.secrets_of(&specs),
-            triggers: Vec::new(),
+            secrets,
+            triggers,
             steps: specs,
         }
     }
@@ -170,18 +171,5 @@ impl<'a> Resolver<'a> {
             }
         }
         peers
-    }
-
-    fn secrets_of(&self, steps: &BTreeMap<StepName, StepSpec>) -> BTreeMap<FieldName, SecretRef> {
-        let references = steps.values().flat_map(StepSpec::templates).flat_map(Template::references);
-        let names = references.filter_map(|reference| match reference {
-            Reference::Secret(name) => Some(name),
-            Reference::Input(_)
-            | Reference::Output(_)
-            | Reference::Param(_)
-            | Reference::RunId
-            | Reference::StepName => None,
-        });
-        names.filter_map(|name| Some((name.clone(), self.definition.secrets.get(name)?.value.clone()))).collect()
     }
 }

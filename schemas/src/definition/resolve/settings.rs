@@ -6,6 +6,7 @@ use crate::definition::model::StepDefinition;
 use crate::definition::model::StepSettings;
 use crate::finding::Spanned;
 use crate::step::CachePolicy;
+use crate::step::Compute;
 use crate::step::DEFAULT_TIMEOUT_SECONDS;
 use crate::step::Resources;
 use crate::step::Retries;
@@ -20,6 +21,7 @@ pub(super) struct Settings {
     pub(super) timeout_seconds: u64,
     pub(super) resources: Resources,
     pub(super) cache: CachePolicy,
+    pub(super) compute: Compute,
 }
 
 impl<'a> Resolver<'a> {
@@ -53,6 +55,10 @@ impl<'a> Resolver<'a> {
                 disk_mib: of_resources().find_map(|level| level.disk_mib),
             },
             cache: levels.iter().find_map(|level| level.cache).unwrap_or_default(),
+            compute: levels
+                .iter()
+                .find_map(|level| level.compute.as_ref())
+                .map_or(Compute::Auto, |compute| compute.value),
         }
     }
 

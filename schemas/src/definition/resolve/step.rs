@@ -55,8 +55,13 @@ impl<'a> Resolver<'a> {
             timeout_seconds: if inline { DEFAULT_TIMEOUT_SECONDS } else { settings.timeout_seconds },
             resources: if inline { Resources::default() } else { settings.resources },
             cache: settings.cache,
-            compute: Compute::Auto,
-            image: None,
+            compute: match &definition.image {
+                // An image says by itself where the step runs, whatever the defaults of its neighbours are.
+                Some(_) if definition.settings.compute.is_none() => Compute::Auto,
+                Some(_) | None if inline => Compute::Auto,
+                Some(_) | None => settings.compute,
+            },
+            image: definition.image.as_ref().filter(|_| !inline).map(|image| image.value.clone()),
             action,
         }
     }

@@ -54,10 +54,10 @@ train:
       here: a step can not need what it makes
     liminal.yml:20:14 L0301 `data/rates.csv` refers to nothing
       here: for a file of the project write `./data/rates.csv`
-      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS` or `./PATH`
+      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS`, `trigger.object` or `./PATH`
     liminal.yml:21:14 L0301 `s3://bucket/key` refers to nothing
       here: addresses can not be inputs in this version
-      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS` or `./PATH`
+      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS`, `trigger.object` or `./PATH`
     liminal.yml:22:14 L0404 a secret can not be an input, since inputs are kept
       hint: set it as an environment variable: `env: {NAME: "{{ secrets.key }}"}`
     liminal.yml:23:14 L0204 `Churn` is no model name: it must start with a lower-case letter
@@ -69,11 +69,11 @@ train:
     liminal.yml:26:14 L0502 `./../outside` is no path below the project
       hint: write `./`, then a path relative to the project, with `/` between its parts
     liminal.yml:27:14 L0301 `run.id` refers to nothing
-      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS` or `./PATH`
+      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS`, `trigger.object` or `./PATH`
     liminal.yml:28:14 L0301 `bare` is a step, and an input is one of its outputs
       hint: to wait for bare without data from it, write `after: [bare]`
     liminal.yml:29:14 L0301 `nothing` refers to nothing
-      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS` or `./PATH`
+      hint: write `STEP.OUTPUT`, `params.NAME`, `models.NAME`, `models.NAME@ALIAS`, `trigger.object` or `./PATH`
     "#);
 }
 

@@ -1,0 +1,172 @@
+//! Environments: what carries each out, and what it lays over the project.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::fields::Fields;
+use super::keys;
+use super::project::params_of;
+use crate::definition::read::DEFAULT_ENVIRONMENT;
+use crate::definition::yaml::Key;
+use crate::definition::yaml::Kind;
+use crate::definition::yaml::Node;
+use crate::finding::Code;
+use crate::finding::Finding;
+use crate::finding::Span;
+use crate::finding::Spanned;
+use crate::name::EnvironmentName;
+use crate::platform::PlatformSpec;
+
+/// The environments of a project.
+#[derive(Debug, Default)]
+pub(in crate::definition) struct Environments {
+    /// What each lays over the project; nothing for one that says only where it is.
+    pub(in crate::definition) overlays: BTreeMap<EnvironmentName, Option<Node>>,
+    /// What carries each out.
+    pub(in crate::definition) platforms: BTreeMap<EnvironmentName, PlatformSpec>,
+}
+
+/// Takes `environments:` out of a project. `local` is always among them.
+pub(in crate::definition) fn environments(root: &mut Node, cx: &mut Context) -> Environments {
+    let mut environments = Environments::default();
+    if let Some((_, node)) = take(root, "environments") {
+        let name = |text: &str| EnvironmentName::new(text);
+        for (name, entry) in cx.named(node, "the environments", name, |cx, key, node| Some(cx.environment(key, node))) {
+            let (platform, overlay) = entry.value;
+            environments.platforms.insert(name.clone(), platform);
+            environments.overlays.insert(name, overlay);
+        }
+    }
+    if let Ok(local) = EnvironmentName::new(DEFAULT_ENVIRONMENT) {
+        environments.overlays.entry(local.clone()).or_insert(None);
+        environments.platforms.entry(local).or_insert(PlatformSpec::Local);
+    }
+    environments
+}
+
+/// Decodes the platform of one environment alone; the names of those that there are, when it is not among them.
+pub(in crate::definition) fn environment(
+    root: &Node,
+    chosen: &EnvironmentName,
+    cx: &mut Context,
+) -> Result<PlatformSpec, Vec<String>> {
+    let entries = match root.get("environments") {
+        Some(node) => cx.map(node.clone(), "the environments").unwrap_or_default(),
+        None => Vec::new(),
+    };
+    if let Some((key, node)) = entries.iter().find(|(key, _)| key.text == chosen.as_str()) {
+        return Ok(cx.environment(key, node.clone()).0);
+    }
+    if chosen.as_str() == DEFAULT_ENVIRONMENT {
+        return Ok(PlatformSpec::Local);
+    }
+    let mut known: Vec<String> = entries.into_iter().map(|(key, _)| key.text).collect();
+    known.push(DEFAULT_ENVIRONMENT.to_owned());
+    known.sort();
+    known.dedup();
+    Err(known)
+}
+
+/// Checks an overlay that is not chosen: keys and types, but not whether anything is missing.
+pub(in crate::definition) fn overlay_shape(overlay: Node, root: &Node, cx: &mut Context) {
+    let place = overlay.span.clone();
+    let above = params_of(root.get("params"));
+    if let Some(mut fields) = Fields::open(overlay, &place, &keys::ENVIRONMENT, cx) {
+        cx.shared(&mut fields, &above);
+        fields.finish(cx);
+    }
+}
+
+/// What carries an environment out, as the definition says it.
+#[derive(Clone, Copy)]
+enum Platform {
+    Local,
+    Aws,
+}
+
+impl Context {
+    /// An environment: where it is, and what is laid over the project.
+    fn environment(&mut self, key: &Key, mut node: Node) -> (PlatformSpec, Option<Node>) {
+        let named = take(&mut node, "platform").map(|(_, node)| self.platform(key, node));
+        let place = take_all(&mut node, keys::AWS_KEYS);
+        let platform = match named {
+            // The keys may well belong to the platform that was meant, so nothing is said of them.
+            Some(None) => PlatformSpec::Local,
+            Some(Some(Spanned { value: Platform::Aws, .. })) => PlatformSpec::Aws(Box::new(self.aws(key, place))),
+            Some(Some(Spanned { value: Platform::Local, span })) => {
+                self.refuse_keys_of_aws(key, Some(&span), &place);
+                PlatformSpec::Local
+            }
+            None => {
+                self.refuse_keys_of_aws(key, None, &place);
+                PlatformSpec::Local
+            }
+        };
+        (platform, self.overlay(key, node))
+    }
+
+    fn platform(&mut self, environment: &Key, node: Node) -> Option<Spanned<Platform>> {
+        let words = [("local", Platform::Local), ("aws", Platform::Aws)];
+        let platform = self.word(node, "the platform", words)?;
+        if let Platform::Aws = platform.value
+            && environment.text == DEFAULT_ENVIRONMENT
+        {
+            let message = format!("the environment `{DEFAULT_ENVIRONMENT}` is always this machine");
+            self.invalid(&platform.span, message, "give the environment on AWS another name, as in `staging`");
+            return None;
+        }
+        Some(platform)
+    }
+
+    fn refuse_keys_of_aws(&mut self, environment: &Key, platform: Option<&Span>, place: &[(Key, Node)]) {
+        for (key, _) in place {
+            let message =
+                format!("`{}` means nothing to the environment `{}`, which is on `local`", key.text, environment.text);
+            let finding = Finding::error(Code::KeyNotApplicable, &key.span, message);
+            self.push(match platform {
+                Some(platform) => {
+                    finding.related(platform, "because of this").hint("write `platform: aws`, or leave it out")
+                }
+                None => finding.hint("add `platform: aws`, or leave it out"),
+            });
+        }
+    }
+
+    /// What is laid over the project. What does not belong into an environment is reported here, and goes no further.
+    fn overlay(&mut self, key: &Key, node: Node) -> Option<Node> {
+        match node.kind {
+            Kind::Map(entries) => {
+                if entries.is_empty() {
+                    return None;
+                }
+                let misplaced = |key: &Key| !keys::ENVIRONMENT.keys.contains(&key.text.as_str());
+                let (unknown, known): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| misplaced(key));
+                let rest = Node { span: node.span, kind: Kind::Map(unknown) };
+                if let Some(fields) = Fields::open(rest, &key.span, &keys::ENVIRONMENT, self) {
+                    fields.finish(self);
+                }
+                Some(Node { span: key.span.clone(), kind: Kind::Map(known) })
+            }
+            Kind::Null => None,
+            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text { .. } | Kind::List(_) | Kind::Refused => {
+                self.map(node, keys::ENVIRONMENT.what);
+                None
+            }
+        }
+    }
+}
+
+/// Takes a key out of a map.
+fn take(node: &mut Node, key: &str) -> Option<(Key, Node)> {
+    let Kind::Map(entries) = &mut node.kind else { return None };
+    let index = entries.iter().position(|(name, _)| name.text == key)?;
+    Some(entries.remove(index))
+}
+
+/// Takes several keys out of a map, as far as they are there.
+fn take_all(node: &mut Node, keys: &[&str]) -> Vec<(Key, Node)> {
+    let Kind::Map(entries) = &mut node.kind else { return Vec::new() };
+    let (taken, left) = std::mem::take(entries).into_iter().partition(|(key, _)| keys.contains(&key.text.as_str()));
+    *entries = left;
+    taken
+}
