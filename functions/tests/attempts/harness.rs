@@ -71,7 +71,9 @@ impl Place {
             sandbox: true,
             warden: None,
             path,
-            secrets: Arc::new(|SecretRef::Env(variable)| (variable == "API_KEY").then(|| "hunter2-secret".to_owned())),
+            secrets: Arc::new(|secret| {
+                (*secret == SecretRef::Env("API_KEY".to_owned())).then(|| "hunter2-secret".to_owned())
+            }),
         };
         Self { folder, config }
     }

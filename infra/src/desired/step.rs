@@ -140,6 +140,7 @@ impl StepInput<'_> {
                         variable: variable.clone(),
                     });
                 }
+                SecretRef::SecretsManager { .. } | SecretRef::Parameter(_) => {}
             }
         }
         Ok(())
