@@ -5,21 +5,18 @@ use std::collections::BTreeSet;
 
 use liminal_schemas::digest::Digest;
 use liminal_schemas::files::ProjectFiles;
-use liminal_schemas::keys;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::PythonSpec;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
-use crate::package::PackageError;
-use crate::package::build_zip;
 use crate::package::has_blob_id;
+use crate::package_objects;
+use crate::package_objects::PackageObjects;
 use crate::ports::Objects;
 use crate::ports::PortError;
 use crate::ports::PythonEnvironments;
 use crate::ports::Resources;
-
-const PACKAGES_PREFIX: &str = "packages/";
 
 /// A requirements file is at most this long, in bytes: a lock with hashes of several hundred packages has half of that.
 const MAX_REQUIREMENTS_BYTES: usize = 4 * 1024 * 1024;
@@ -41,8 +38,6 @@ pub struct LocalResources<'a, O, P> {
 enum ResourceError {
     #[error("the plan holds no document for it; make the plan again")]
     NoDocument,
-    #[error(transparent)]
-    Package(#[from] PackageError),
     #[error("the requirements file {path} can not be read: {problem}")]
     Requirements { path: String, problem: String },
     #[error("the requirements file {0} changed after it was planned with; run the command again")]
@@ -53,27 +48,11 @@ enum ResourceError {
     RequirementsElsewhere { path: String, line: usize, text: String },
     #[error("a {0} is a resource of the platform `aws`, and this environment is on `local`")]
     NotHere(&'static str),
-    #[error("its document can not be written")]
-    Document(#[from] serde_json::Error),
 }
 
 impl<O: Objects, P: PythonEnvironments> LocalResources<'_, O, P> {
-    async fn create_package(&self, digest: &Digest) -> Result<(), PortError> {
-        if self.has_package(digest).await? {
-            return Ok(());
-        }
-        let spec = self.packages.get(digest).ok_or(ResourceError::NoDocument)?;
-        let zip = build_zip(spec, self.files).map_err(ResourceError::from)?;
-        let document = serde_json::to_vec(spec).map_err(ResourceError::from)?;
-        self.objects.put_if_absent(&keys::package(digest), zip).await?;
-        // The document comes last: where it is, the zip is.
-        self.objects.put_if_absent(&keys::package_spec(digest), document).await?;
-        Ok(())
-    }
-
-    async fn has_package(&self, digest: &Digest) -> Result<bool, PortError> {
-        Ok(self.objects.exists(&keys::package_spec(digest)).await?
-            && self.objects.exists(&keys::package(digest)).await?)
+    const fn package_objects(&self) -> PackageObjects<'_, O> {
+        PackageObjects { objects: self.objects, files: self.files, packages: self.packages }
     }
 
     async fn create_python(&self, digest: &Digest) -> Result<(), PortError> {
@@ -116,7 +95,7 @@ fn refuse_other_files(path: &str, requirements: &[u8]) -> Result<(), ResourceErr
 impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {
     async fn create(&self, address: &ResourceAddress) -> Result<(), PortError> {
         match address.kind {
-            ResourceKind::Package => self.create_package(&address.digest).await,
+            ResourceKind::Package => self.package_objects().create(&address.digest).await,
             ResourceKind::Python => self.create_python(&address.digest).await,
             ResourceKind::Bundle
             | ResourceKind::Role
@@ -139,10 +118,9 @@ impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {
                 ResourceKind::Package => {
                     let stored = match listing.take() {
                         Some(stored) => stored,
-                        None => self.objects.list(PACKAGES_PREFIX).await?.into_iter().collect(),
+                        None => package_objects::stored(self.objects).await?,
                     };
-                    let there = stored.contains(&keys::package_spec(&address.digest))
-                        && stored.contains(&keys::package(&address.digest));
+                    let there = package_objects::is_stored(&stored, &address.digest);
                     listing = Some(stored);
                     there
                 }
@@ -167,11 +145,7 @@ impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {
 
     async fn delete(&self, address: &ResourceAddress) -> Result<(), PortError> {
         match address.kind {
-            ResourceKind::Package => {
-                // The document goes first: a zip without it counts as absent and is written again when needed.
-                self.objects.delete(&keys::package_spec(&address.digest)).await?;
-                self.objects.delete(&keys::package(&address.digest)).await
-            }
+            ResourceKind::Package => self.package_objects().delete(&address.digest).await,
             ResourceKind::Python => self.python.remove(address).await,
             ResourceKind::Bundle
             | ResourceKind::Role

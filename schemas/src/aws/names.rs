@@ -126,6 +126,9 @@ pub const DEFAULT_CLUSTER: &str = "liminal";
 /// The container image repository that `liminal bootstrap` makes.
 pub const DEFAULT_REPOSITORY: &str = "liminal";
 
+/// The container of a task that runs a step: whoever starts the task names it to say which attempt it is for.
+pub const TASK_CONTAINER: &str = "step";
+
 /// The permission boundary that `liminal bootstrap` makes, and that every role carries.
 pub const BOUNDARY_POLICY: &str = "liminal-boundary";
 

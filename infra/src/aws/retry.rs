@@ -1,0 +1,191 @@
+//! What gets better by waiting, told apart by the messages that are known to: roles that IAM has not yet made known
+//! everywhere, things that are being changed, names of queues that were just deleted, throttling. Everything else is an
+//! error at once. All waiting is by tokio's clock, which tests can stop.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio::time::sleep;
+
+use super::error::AwsError;
+use super::error::CallError;
+
+/// How long a new role takes to become known everywhere at most: reports say a minute, seldom more.
+pub(super) const ROLE_BUDGET: Duration = Duration::from_mins(2);
+
+/// How long something that is being changed is waited for.
+pub(super) const CHANGE_BUDGET: Duration = Duration::from_mins(3);
+
+/// How long the name of a deleted queue is refused: 60 s, and some more.
+const QUEUE_BUDGET: Duration = Duration::from_secs(90);
+
+/// How long a new policy of a queue takes to become known: SQS says up to 60 s.
+const DESTINATION_BUDGET: Duration = Duration::from_secs(90);
+
+/// How long a throttled call is tried again, beyond the attempts of the SDK.
+const THROTTLE_BUDGET: Duration = Duration::from_mins(2);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Why a refused call may come to be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A role is new.
+    Role,
+    /// Something is being changed.
+    Change,
+    /// A queue of the same name was just deleted.
+    QueueName,
+    /// The policy of a queue is new.
+    Destination,
+    /// Too many calls.
+    Throttle,
+}
+
+impl Cause {
+    /// The cause of a refusal, if it is one that passes.
+    pub(super) fn of(error: &CallError) -> Option<Self> {
+        const ROLE_CODES: [&str; 4] =
+            ["InvalidParameterValueException", "InvalidParameterException", "ValidationException", "ClientException"];
+        // Lambda's CreateFunction, Lambda's CreateEventSourceMapping, EventBridge Scheduler's CreateSchedule.
+        const ROLE_MESSAGES: [&str; 3] = [
+            "cannot be assumed by Lambda",
+            "does not have permissions to call",
+            "must allow AWS EventBridge Scheduler to assume the role",
+        ];
+        const CHANGE_CODES: [&str; 5] = [
+            "ResourceInUseException",
+            "ConcurrentModification",
+            "ConcurrentModificationException",
+            "OperationAbortedException",
+            "OperationAborted",
+        ];
+        // `ResourceConflictException` also says that a function exists: only its messages tell which one it is.
+        const CHANGE_MESSAGES: [&str; 3] = [
+            "The operation cannot be performed at this time",
+            "is currently in the following state: Pending",
+            "is in progress",
+        ];
+        const THROTTLE_CODES: [&str; 10] = [
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "AWS.SimpleQueueService.RequestThrottled",
+            "SlowDown",
+            "PriorRequestNotComplete",
+        ];
+        let says = |messages: &[&str]| messages.iter().any(|message| error.message.contains(message));
+        if error.is(&["QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"]) {
+            return Some(Self::QueueName);
+        }
+        if error.is(&ROLE_CODES) && says(&ROLE_MESSAGES) {
+            return Some(Self::Role);
+        }
+        if error.is(&CHANGE_CODES) || (error.is(&["ResourceConflictException"]) && says(&CHANGE_MESSAGES)) {
+            return Some(Self::Change);
+        }
+        if error.is(&["InvalidArgument"]) && says(&["Unable to validate the following destination configurations"]) {
+            return Some(Self::Destination);
+        }
+        error.is(&THROTTLE_CODES).then_some(Self::Throttle)
+    }
+
+    const fn budget(self) -> Duration {
+        match self {
+            Self::Role => ROLE_BUDGET,
+            Self::Change => CHANGE_BUDGET,
+            Self::QueueName => QUEUE_BUDGET,
+            Self::Destination => DESTINATION_BUDGET,
+            Self::Throttle => THROTTLE_BUDGET,
+        }
+    }
+
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Role => "a new role",
+            Self::Change => "a change",
+            Self::QueueName => "a queue's name to become free",
+            Self::Destination => "a queue's policy to become known",
+            Self::Throttle => "throttling",
+        }
+    }
+}
+
+/// Makes a call again as long as it is refused for a reason that passes, up to the budget of that reason.
+pub(super) async fn patiently<T, F, C>(mut call: C) -> Result<T, AwsError>
+where
+    C: FnMut() -> F,
+    F: Future<Output = Result<T, CallError>>,
+{
+    let start = Instant::now();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let error = match call().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let Some(cause) = Cause::of(&error) else { return Err(error.into()) };
+        if start.elapsed() + pause > cause.budget() {
+            let seconds = start.elapsed().as_secs();
+            return Err(AwsError::Patience { expected: cause.expected(), seconds, last: error });
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Says which role it is when a call was refused because of one for too long.
+pub(super) fn blaming<T>(role: &str, outcome: Result<T, AwsError>) -> Result<T, AwsError> {
+    match outcome {
+        Err(AwsError::Patience { seconds, last, .. }) if Cause::of(&last) == Some(Cause::Role) => {
+            Err(AwsError::RoleNotUsable { role: role.to_owned(), seconds, last })
+        }
+        other => other,
+    }
+}
+
+/// What a look at something that is being changed shows.
+pub(super) enum Look<T> {
+    /// It is as it should be.
+    Ready(T),
+    /// It is in another state, which passes.
+    Waiting {
+        /// The state.
+        state: String,
+        /// What AWS says about it.
+        reason: Option<String>,
+    },
+}
+
+/// Looks again and again until something is ready, first soon and then less often.
+pub(super) async fn until_ready<T, F, C>(
+    what: &'static str,
+    name: &str,
+    budget: Duration,
+    mut look: C,
+) -> Result<T, AwsError>
+where
+    C: FnMut() -> F,
+    F: Future<Output = Result<Look<T>, AwsError>>,
+{
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let (state, reason) = match look().await? {
+            Look::Ready(ready) => return Ok(ready),
+            Look::Waiting { state, reason } => (state, reason),
+        };
+        if start.elapsed() + pause > budget {
+            let seconds = start.elapsed().as_secs();
+            return Err(AwsError::NotReady { what, name: name.to_owned(), state, reason, seconds });
+        }
+        sleep(pause).await;
+        pause = (pause * 3 / 2).min(Duration::from_secs(3));
+    }
+}
