@@ -27,7 +27,7 @@ pub enum AccountError {
     )]
     Refused {
         /// What AWS said.
-        call: CallError,
+        call: Box<CallError>,
     },
     /// The credentials belong to another account than the environment says.
     #[error(
@@ -83,7 +83,7 @@ pub async fn locate(clients: &Clients, spec: &AwsSpec) -> Result<AwsPlace, Accou
     let identity = identity.map_err(failed("sts:GetCallerIdentity", "the credentials")).map_err(|call| {
         // Nobody needs a permission for this call: every refusal is one of the credentials themselves.
         let refused = call.status.is_some_and(|status| status == 400 || status == 401 || status == 403);
-        if refused { AccountError::Refused { call } } else { AccountError::Call(call.into()) }
+        if refused { AccountError::Refused { call: Box::new(call) } } else { AccountError::Call(call.into()) }
     })?;
     let (Some(account), Some(arn)) = (identity.account, identity.arn) else {
         return Err(AwsError::incomplete("sts:GetCallerIdentity", "the credentials", "the account").into());

@@ -19,6 +19,7 @@ pub(super) struct Comparison {
 
 impl Comparison {
     /// Compares one field.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts alike are compared")]
     pub(super) fn field(&mut self, field: &'static str, expected: impl ToString, found: impl ToString) {
         let (expected, found) = (expected.to_string(), found.to_string());
         if expected != found {

@@ -95,7 +95,7 @@ where
 pub enum AwsError {
     /// AWS refused a call.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(Box<CallError>),
     /// AWS refused a call, for longer than such refusals last.
     #[error("{last}; tried for {seconds} s, which is longer than {expected} takes")]
     Patience {
@@ -104,7 +104,7 @@ pub enum AwsError {
         /// How long, in seconds.
         seconds: u64,
         /// The last refusal.
-        last: CallError,
+        last: Box<CallError>,
     },
     /// A role can not be used, for longer than a new one takes to become known.
     #[error(
@@ -116,7 +116,7 @@ pub enum AwsError {
         /// How long it was tried, in seconds.
         seconds: u64,
         /// What AWS says.
-        last: CallError,
+        last: Box<CallError>,
     },
     /// Something of the same name is not ours.
     #[error(
@@ -215,6 +215,12 @@ pub enum AwsError {
 
 fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+impl From<CallError> for AwsError {
+    fn from(error: CallError) -> Self {
+        Self::Call(Box::new(error))
+    }
 }
 
 impl AwsError {

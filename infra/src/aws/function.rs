@@ -91,10 +91,7 @@ async fn restore(
     let name = spec.name();
     let mut changed = false;
     for _ in 0..ROUNDS {
-        let found = match find(site, &name).await? {
-            Some(found) => found,
-            None => return Err(AwsError::Contended { what: WHAT, name }),
-        };
+        let Some(found) = find(site, &name).await? else { return Err(AwsError::Contended { what: WHAT, name }) };
         let owned = ownership(site, &found);
         if owned == Ownership::Foreign {
             return Err(AwsError::Foreign { what: WHAT, name });

@@ -35,13 +35,13 @@ pub struct Found {
 /// # Errors
 /// When AWS can not be asked.
 pub async fn inventory(site: &Site, buckets: &[String]) -> Result<Vec<Found>, AwsError> {
-    let prefix = prefix(site);
+    let (prefix, queue_prefix) = (prefix(site, names::MAX_NAME), prefix(site, names::MAX_QUEUE_NAME));
     let log_groups = format!("/liminal/{}/{}/", site.owner.project, site.owner.environment);
     let path = names::role_path(&site.owner.project, &site.owner.environment);
     let (roles, logs, queues, functions, mappings, tasks, schedules, rules) = tokio::try_join!(
         role::list(site, &path),
         log_group::list(site, &log_groups),
-        queue::list(site, &prefix),
+        queue::list(site, &queue_prefix),
         function::list(site),
         mapping::list(site),
         task_definition::list(site, &prefix),
@@ -101,14 +101,7 @@ fn add(found: &mut Vec<Found>, kind: ResourceKind, owned: Option<Ownership>, nam
 }
 
 /// What the names of all our resources begin with, shortened ones included.
-fn prefix(site: &Site) -> String {
-    /// How much of a shortened name is kept at least: the shortest limit less two hashes of eight and their dashes.
-    const KEPT: usize = names::MAX_NAME - 18;
-    let mut prefix = names::prefix(&site.owner.project, &site.owner.environment);
-    if prefix.len() > KEPT {
-        prefix.truncate(KEPT);
-        // Dashes at the end of what is kept are dropped.
-        prefix.truncate(prefix.trim_end_matches('-').len());
-    }
-    prefix
+fn prefix(site: &Site, max: usize) -> String {
+    let pattern = names::environment_pattern(&site.owner.project, &site.owner.environment, max);
+    pattern.trim_end_matches('*').to_owned()
 }

@@ -57,7 +57,7 @@ async fn ensure(site: &Site, address: &ResourceAddress, name: &str, wanted: &Att
         Err(AwsError::Call(error)) if error.is(&["QueueNameExists", "QueueAlreadyExists"]) => {
             match url(site, name).await? {
                 Some(url) => restore(site, address, name, &url, wanted).await,
-                None => Err(error.into()),
+                None => Err(AwsError::Call(error)),
             }
         }
         Err(error) => Err(error),

@@ -83,7 +83,7 @@ impl<O: Objects, B: BundleSource> Resources for AwsResources<'_, O, B> {
         let Some(spec) = self.document(address)? else { return self.package_objects().create(&address.digest).await };
         match spec {
             ResourceSpec::Bundle(spec) => {
-                bundle::create(site, self.objects, self.bundles, &address.digest, spec).await?
+                bundle::create(site, self.objects, self.bundles, &address.digest, spec).await?;
             }
             ResourceSpec::Role(spec) => role::create(site, address, spec).await?,
             ResourceSpec::Logs(spec) => log_group::create(site, address, spec).await?,

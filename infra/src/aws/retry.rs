@@ -133,7 +133,7 @@ where
         let Some(cause) = Cause::of(&error) else { return Err(error.into()) };
         if start.elapsed() + pause > cause.budget() {
             let seconds = start.elapsed().as_secs();
-            return Err(AwsError::Patience { expected: cause.expected(), seconds, last: error });
+            return Err(AwsError::Patience { expected: cause.expected(), seconds, last: Box::new(error) });
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
