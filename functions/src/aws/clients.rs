@@ -120,7 +120,9 @@ impl Clients {
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(TRANSFER_TIMEOUT)
             .build();
-        aws_sdk_s3::Client::from_conf(self.s3_config().timeout_config(timeouts).build())
+        // What is transferred is checked against its own digest.
+        let config = self.s3_config().response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        aws_sdk_s3::Client::from_conf(config.timeout_config(timeouts).build())
     }
 
     fn s3_config(&self) -> aws_sdk_s3::config::Builder {

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can not go on says so")]
 
 mod conformance;
+mod environment;
 mod faults;
 mod harness;
 mod transfers;

@@ -142,7 +142,8 @@ impl Transfer {
             .map_err(explain("HeadObject"));
         match found {
             Ok(found) => Ok(found.content_length.and_then(|length| u64::try_from(length).ok()) == Some(object.bytes)),
-            Err(error) if error.is_status(404) => Ok(false),
+            // Who may not list a bucket is not told what is missing in it. Sending it again does no harm.
+            Err(error) if error.is_status(404) || error.is_status(403) => Ok(false),
             Err(error) => Err(failed(key, "looked up")(error)),
         }
     }
