@@ -18,3 +18,4 @@ pub mod protocol;
 pub mod python;
 pub mod runner;
 pub mod simulated;
+pub mod unpack;

@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 
 use super::artifacts::LocalArtifacts;
 use super::limits::Limits;
+use super::packages::LocalPackages;
 use super::sandbox;
 use super::sandbox::SandboxStatus;
-use super::unpack::LocalPackages;
 use super::warden::Warden;
 use super::warden::Watched;
 use crate::attempt::binding::Binding;

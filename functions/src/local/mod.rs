@@ -7,6 +7,7 @@ pub mod drive;
 pub mod executor;
 mod limits;
 pub mod lock;
+pub mod packages;
 mod platform;
 pub mod queue;
 pub mod sandbox;
@@ -14,7 +15,6 @@ mod slots;
 pub mod store;
 #[cfg(test)]
 mod tests;
-pub mod unpack;
 pub mod warden;
 
 pub use self::platform::LocalEnvironment;

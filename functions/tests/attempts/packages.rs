@@ -6,8 +6,8 @@ use std::io::Cursor;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 
-use liminal_functions::local::unpack::ZipLimits;
-use liminal_functions::local::unpack::unpack;
+use liminal_functions::unpack::ZipLimits;
+use liminal_functions::unpack::unpack;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -58,7 +58,7 @@ async fn many_attempts_unpack_a_package_once() {
     let package = place.put_package("", &[("a/b/c.py", "pass"), ("d.py", "pass")], None);
     let tries: Vec<_> = (0..4)
         .map(|_| {
-            let packages = liminal_functions::local::unpack::LocalPackages::new(
+            let packages = liminal_functions::local::packages::LocalPackages::new(
                 place.config.root.join("objects"),
                 place.config.root.join("unpacked"),
             );
