@@ -141,6 +141,11 @@ pub fn attempt_failure(pipeline: &PipelineName, run: &RunId, step: &StepName, at
     format!("{}{attempt}.failed.json", attempts_prefix(pipeline, run, step))
 }
 
+/// The record of the task that carries out an attempt which a dispatcher opened.
+pub fn attempt_task(pipeline: &PipelineName, run: &RunId, step: &StepName, attempt: u32) -> String {
+    format!("{}{attempt}.task.json", attempts_prefix(pipeline, run, step))
+}
+
 /// What an attempt printed.
 pub fn attempt_log(pipeline: &PipelineName, run: &RunId, step: &StepName, attempt: u32) -> String {
     format!("{}{attempt}.log", attempts_prefix(pipeline, run, step))

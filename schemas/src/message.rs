@@ -1,9 +1,10 @@
-//! The queue message: a claim check, never data. The truth is in the object store.
+//! Queue messages: claim checks, never data. The truth is in the object store.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::digest::Digest;
 use crate::name::PipelineName;
 use crate::name::RunId;
 use crate::name::StepName;
@@ -79,5 +80,78 @@ impl StepMessage {
     pub fn body(&self) -> String {
         // Names and numbers alone: serialising them can not fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What liminal itself sends to the trigger queue of an environment. Notifications of buckets and events of the account
+/// arrive there too, in the form that AWS gives them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "liminal", rename_all = "lowercase")]
+pub enum TriggerMessage {
+    /// Asks for a look at the runs that have not ended: `{"liminal":"sweep"}`.
+    Sweep(SweepPart),
+    /// Asks for a run, since a schedule fired.
+    Schedule {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The digest of its trigger: no run starts when the live release does not have it.
+        trigger: Digest,
+        /// The time that it fired for, in RFC 3339. Duplicates have the same, so that they are one run.
+        time: String,
+    },
+}
+
+/// Which of the open runs are looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SweepPart {
+    /// The mark to begin with; none to begin anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// How many marks are left to look at; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<usize>,
+    /// How many messages led to this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What EventBridge Scheduler replaces by the time that a schedule fires for.
+pub const SCHEDULED_TIME: &str = "<aws.scheduler.scheduled-time>";
+
+impl TriggerMessage {
+    /// What a schedule sends for a trigger of a pipeline.
+    pub fn schedule(pipeline: PipelineName, trigger: Digest) -> Self {
+        Self::Schedule { pipeline, trigger, time: SCHEDULED_TIME.to_owned() }
+    }
+
+    /// What sets off the sweeper.
+    pub fn sweep() -> Self {
+        Self::Sweep(SweepPart::default())
+    }
+
+    /// The message body.
+    pub fn body(&self) -> String {
+        // Names, texts and numbers alone: serialising them can not fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_schedules_send_is_what_the_starter_reads() {
+        let pipeline = PipelineName::new("train").expect("valid");
+        let message = TriggerMessage::schedule(pipeline, Digest::of_bytes(b"trigger"));
+        insta::assert_snapshot!(message.body(), @r#"{"liminal":"schedule","pipeline":"train","trigger":"683259feabbf5eb39895d7a5d3f4872d6989d5fa7a3eca713251d996d99a1630","time":"<aws.scheduler.scheduled-time>"}"#);
+        assert_eq!(serde_json::from_str::<TriggerMessage>(&message.body()).expect("read"), message);
+        let sweep: TriggerMessage = serde_json::from_str(r#"{"liminal":"sweep"}"#).expect("read");
+        assert_eq!(sweep, TriggerMessage::sweep());
+        insta::assert_snapshot!(sweep.body(), @r#"{"liminal":"sweep"}"#);
     }
 }

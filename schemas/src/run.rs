@@ -163,6 +163,29 @@ pub struct AttemptFailure {
     pub ended_at: UtcTime,
 }
 
+/// `…/steps/<step>/attempts/<n>.task.json`: created by the task that carries out attempt n, where whoever opened it handed
+/// it on. Of two tasks that were started for one attempt, one creates it and works; the other ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskClaim {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// A random text that tells this writer's records from all others.
+    pub nonce: String,
+    /// The task.
+    pub worker: String,
+    /// When it began.
+    pub claimed_at: UtcTime,
+}
+
+/// `open/<pipeline>/<run>`: there as long as the run has not ended, and sometimes a little before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenRun {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// Since when it is there: a mark of a run that never came to be is removed some time after that.
+    pub since: UtcTime,
+}
+
 /// Why something failed, for machines and people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
