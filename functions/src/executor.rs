@@ -84,4 +84,10 @@ pub enum AttemptOutcome {
 pub trait Executor: Send + Sync + 'static {
     /// Carries out one attempt, to its end. Dropping the future kills what it started.
     fn execute(&self, job: AttemptJob) -> impl Future<Output = AttemptOutcome> + Send;
+
+    /// How long it may take from the opening of an attempt until the step itself begins, where that is more than a moment:
+    /// others leave the attempt alone for that much longer.
+    fn start_up(&self) -> Duration {
+        Duration::ZERO
+    }
 }

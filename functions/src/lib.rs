@@ -18,4 +18,6 @@ pub mod protocol;
 pub mod python;
 pub mod runner;
 pub mod simulated;
+pub mod starter;
+pub mod task_command;
 pub mod unpack;

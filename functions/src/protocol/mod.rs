@@ -11,3 +11,4 @@ pub mod attempt;
 mod attempt_tests;
 pub mod caching;
 pub mod commit;
+pub mod sweeping;

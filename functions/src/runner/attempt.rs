@@ -67,11 +67,7 @@ impl<P: Platform> Runner<P> {
             match attempt::decide(&spec.retries, &history, now, is_dead) {
                 AttemptDecision::Wait { until } => return Ok(Handled::PutBack(span(now, until))),
                 AttemptDecision::GiveUp { failure, attempt } => {
-                    let mut commit = self.blank(context, step, CommitStatus::Failed, now);
-                    commit.attempt = Some(attempt);
-                    commit.inputs = prepared.input_digests();
-                    commit.failure = Some(failure);
-                    self.settle(context, commit).await?;
+                    self.give_up(context, step, &prepared, failure, Some(attempt)).await?;
                     return Ok(Handled::Done);
                 }
                 AttemptDecision::Open { attempt, lost } => {
@@ -86,8 +82,10 @@ impl<P: Platform> Runner<P> {
                         });
                     }
                     if let Some(record) = self.open(context, step, spec, attempt, now).await? {
-                        history.attempts.push(record);
-                        return self.execute(context, spec, prepared, history, stop).await;
+                        history.attempts.push(record.clone());
+                        let timeout = Duration::from_secs(spec.timeout_seconds);
+                        let outcome = self.execute(context, &record, &prepared, timeout, stop).await;
+                        return self.conclude(context, &record, history, &prepared, outcome).await;
                     }
                     // Somebody else opened it: look again at what is to be done.
                 }
@@ -96,17 +94,17 @@ impl<P: Platform> Runner<P> {
     }
 
     /// Reads what is known of the attempts at a step.
-    async fn history(&self, context: &RunContext, step: &StepName) -> Result<History, StoreError> {
+    pub(super) async fn history(&self, context: &RunContext, step: &StepName) -> Result<History, StoreError> {
         let store = self.platform.store();
         let prefix = keys::attempts_prefix(context.pipeline(), context.run(), step);
         let mut history = History::default();
         for key in store.list(&prefix).await? {
             let Some(name) = key.strip_prefix(&prefix).and_then(|name| name.strip_suffix(".json")) else { continue };
-            if name.strip_suffix(".failed").is_some() {
+            if name.ends_with(".failed") {
                 let failure: Option<documents::Versioned<AttemptFailure>> =
                     documents::read(store, &key, RUN_SCHEMA).await?;
                 history.failures.extend(failure.map(|failure| failure.document));
-            } else {
+            } else if name.bytes().all(|byte| byte.is_ascii_digit()) {
                 let record: Option<documents::Versioned<AttemptRecord>> =
                     documents::read(store, &key, RUN_SCHEMA).await?;
                 history.attempts.extend(record.map(|record| record.document));
@@ -132,7 +130,10 @@ impl<P: Platform> Runner<P> {
             nonce: self.platform.nonces().nonce(),
             worker: self.platform.worker().to_owned(),
             started_at: now,
-            lease_until: attempt::lease_until(now, Duration::from_secs(spec.timeout_seconds)),
+            lease_until: attempt::lease_until(
+                now,
+                self.platform.executor().start_up().saturating_add(Duration::from_secs(spec.timeout_seconds)),
+            ),
         };
         let key = keys::attempt(context.pipeline(), context.run(), step, number);
         let store = self.platform.store();
@@ -146,42 +147,54 @@ impl<P: Platform> Runner<P> {
         }
     }
 
-    /// Carries out the attempt that was just opened: the last of the history.
-    async fn execute(
+    /// Carries out an attempt that is open.
+    pub(super) async fn execute(
         &self,
         context: &RunContext,
-        spec: &StepSpec,
-        prepared: Prepared,
-        mut history: History,
+        record: &AttemptRecord,
+        prepared: &Prepared,
+        timeout: Duration,
         stop: watch::Receiver<Stop>,
-    ) -> Result<Handled, RunnerError> {
-        let Some(record) = history.attempts.last().cloned() else { return Ok(Handled::Done) };
-        let (step, number) = (&record.step, record.attempt);
-        self.events.send(RunEvent::StepStarted { step: step.clone(), attempt: number });
-        let inputs = prepared.input_digests();
+    ) -> AttemptOutcome {
+        let Some(spec) = context.spec(&record.step) else { return AttemptOutcome::Stopped };
+        self.events.send(RunEvent::StepStarted { step: record.step.clone(), attempt: record.attempt });
         let body = context.release.steps.iter().filter(|(_, spec)| !spec.finally).map(|(name, _)| name);
         let job = AttemptJob {
             project: context.release.project.clone(),
             pipeline: context.pipeline().clone(),
             run: context.run().clone(),
-            step: step.clone(),
-            attempt: number,
+            step: record.step.clone(),
+            attempt: record.attempt,
             spec: Arc::new(spec.clone()),
             package: spec.package,
             params: Arc::clone(&context.params),
-            inputs: prepared.inputs,
+            inputs: prepared.inputs.clone(),
             secrets: Arc::clone(&context.secrets),
             run_status: if spec.finally { context.outcome(body) } else { None },
-            timeout: Duration::from_secs(spec.timeout_seconds),
+            timeout,
             stop,
         };
-        let outcome = self.platform.executor().execute(job).await;
+        self.platform.executor().execute(job).await
+    }
+
+    /// Writes down how an attempt came out: it settles the step, or another attempt follows, or somebody else goes on with
+    /// it. `history` holds the attempt.
+    pub(super) async fn conclude(
+        &self,
+        context: &RunContext,
+        record: &AttemptRecord,
+        mut history: History,
+        prepared: &Prepared,
+        outcome: AttemptOutcome,
+    ) -> Result<Handled, RunnerError> {
+        let (step, number) = (&record.step, record.attempt);
+        let Some(spec) = context.spec(step) else { return Ok(Handled::Done) };
         match outcome {
             AttemptOutcome::Succeeded { outputs, metrics } => {
                 let mut commit = self.blank(context, step, CommitStatus::Succeeded, record.started_at);
                 commit.attempt = Some(number);
                 commit.cache_key = prepared.cache_key;
-                commit.inputs = inputs;
+                commit.inputs = prepared.input_digests();
                 commit.outputs = outputs;
                 commit.metrics = metrics;
                 self.settle_and_cache(context, commit).await?;
@@ -206,7 +219,7 @@ impl<P: Platform> Runner<P> {
                 }
                 let mut commit = self.blank(context, step, CommitStatus::Failed, record.started_at);
                 commit.attempt = Some(number);
-                commit.inputs = inputs;
+                commit.inputs = prepared.input_digests();
                 commit.failure = Some(failure);
                 self.settle(context, commit).await?;
                 Ok(Handled::Done)
@@ -220,8 +233,25 @@ impl<P: Platform> Runner<P> {
         }
     }
 
+    /// Ends a step that has no attempt left.
+    pub(super) async fn give_up(
+        &self,
+        context: &RunContext,
+        step: &StepName,
+        prepared: &Prepared,
+        failure: Failure,
+        attempt: Option<u32>,
+    ) -> Result<(), RunnerError> {
+        let mut commit = self.blank(context, step, CommitStatus::Failed, self.platform.clock().now());
+        commit.attempt = attempt;
+        commit.inputs = prepared.input_digests();
+        commit.failure = Some(failure);
+        self.settle(context, commit).await?;
+        Ok(())
+    }
+
     /// Writes down that an attempt failed. What is there already stays: both say that it ended without a commit.
-    async fn note_failure(
+    pub(super) async fn note_failure(
         &self,
         context: &RunContext,
         step: &StepName,
@@ -235,7 +265,7 @@ impl<P: Platform> Runner<P> {
     }
 }
 
-fn describe(error: &StoreError) -> String {
+pub(super) fn describe(error: &StoreError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

@@ -9,6 +9,9 @@ mod context;
 mod error;
 mod event;
 mod gate;
+mod handed;
+mod heal;
+mod open;
 mod prepare;
 mod register;
 mod settle;
@@ -38,6 +41,9 @@ use self::context::RunContext;
 pub use self::error::RunnerError;
 pub use self::event::Events;
 pub use self::event::RunEvent;
+pub use self::handed::AttemptName;
+pub use self::handed::Carried;
+pub use self::heal::Healed;
 use crate::documents;
 use crate::executor::Stop;
 use crate::ports::Clock;
@@ -80,8 +86,11 @@ impl<P: Platform> Runner<P> {
     pub async fn start(&self, record: RunRecord) -> Result<(), RunnerError> {
         let key = keys::run(&record.pipeline, &record.run);
         let bytes = documents::encode(&key, &record)?;
+        let marked = self.mark_open(&record.pipeline, &record.run).await?;
         match self.platform.store().put_if_absent(&key, &bytes).await? {
-            Put::Created(_) => {}
+            Put::Created(_) if marked => {}
+            // The mark is old, so that a sweeper may just have removed it.
+            Put::Created(_) => drop(self.mark_open(&record.pipeline, &record.run).await?),
             Put::Exists => {
                 let there: Option<documents::Versioned<RunRecord>> =
                     documents::read(self.platform.store(), &key, RUN_SCHEMA).await?;
@@ -204,6 +213,12 @@ impl<P: Platform> Runner<P> {
         }
         self.settle_onwards(&context, vec![step]).await?;
         Ok(Handled::Done)
+    }
+
+    /// Forgets a run that has ended.
+    fn forget(&self, pipeline: &PipelineName, run: &RunId) {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.remove(&(pipeline.clone(), run.clone()));
     }
 
     fn known(&self, pipeline: &PipelineName, run: &RunId) -> Option<Arc<RunContext>> {

@@ -53,15 +53,9 @@ impl<P: Platform> Runner<P> {
 
     /// Does what is to be done about every step.
     pub(super) async fn settle_frontier(&self, context: &RunContext) -> Result<(), RunnerError> {
-        let prefix = keys::run_prefix(context.pipeline(), context.run());
-        let there: BTreeSet<String> =
-            self.platform.store().list(&format!("{prefix}steps/")).await?.into_iter().collect();
-        for step in context.release.steps.keys() {
-            if there.contains(&keys::commit(context.pipeline(), context.run(), step))
-                && let Some(commit) = self.commit_of(context, step).await?
-            {
-                self.leave_again(context, &commit).await?;
-            }
+        self.load_commits(context).await?;
+        for commit in context.release.steps.keys().filter_map(|step| context.commit(step)) {
+            self.leave_again(context, &commit).await?;
         }
         let advance = context.advance();
         let mut settled = Vec::new();
@@ -216,7 +210,7 @@ impl<P: Platform> Runner<P> {
     }
 
     /// Ends the run, if every step is settled.
-    async fn finish(&self, context: &RunContext) -> Result<(), RunnerError> {
+    pub(super) async fn finish(&self, context: &RunContext) -> Result<(), RunnerError> {
         if context.result().is_some() {
             return Ok(());
         }
@@ -248,7 +242,7 @@ impl<P: Platform> Runner<P> {
                 self.result(context.pipeline(), context.run()).await?;
             }
         }
-        Ok(())
+        self.unmark(context.pipeline(), context.run()).await
     }
 
     /// Settles all that is still open in a run as cancelled, and ends it. Attempts that run elsewhere lose.

@@ -9,6 +9,8 @@ mod fault;
 #[cfg(test)]
 pub(crate) mod pipeline;
 mod platform;
+#[cfg(test)]
+pub(crate) mod polling;
 mod queue;
 mod store;
 #[cfg(test)]

@@ -10,14 +10,15 @@ use super::queue::SimulatedQueue;
 use super::store::SimulatedStore;
 use super::world::SimulatedClock;
 use super::world::World;
+use crate::executor::Executor;
 use crate::ports::Nonces;
 use crate::ports::Platform;
 
 /// All ports of a world, for one process.
-pub struct SimulatedPlatform {
+pub struct SimulatedPlatform<E: Executor = SimulatedExecutor> {
     store: SimulatedStore,
     queue: SimulatedQueue,
-    executor: SimulatedExecutor,
+    executor: E,
     clock: SimulatedClock,
     nonces: SimulatedNonces,
     world: World,
@@ -32,10 +33,17 @@ impl SimulatedPlatform {
     /// A process of that name. `knows_the_dead` says whether it can tell which others have died, as the sole driver of a
     /// run on one machine can, or has to wait for their leases to end.
     pub fn new(world: &World, process: &str, knows_the_dead: bool) -> Self {
+        Self::with_executor(world, process, knows_the_dead, SimulatedExecutor::new(world.clone()))
+    }
+}
+
+impl<E: Executor> SimulatedPlatform<E> {
+    /// The same, with another executor.
+    pub fn with_executor(world: &World, process: &str, knows_the_dead: bool, executor: E) -> Self {
         Self {
             store: SimulatedStore::new(world.clone(), process),
             queue: SimulatedQueue::new(world.clone(), process),
-            executor: SimulatedExecutor::new(world.clone()),
+            executor,
             clock: SimulatedClock::new(world.clone()),
             nonces: SimulatedNonces(world.clone()),
             world: world.clone(),
@@ -45,10 +53,10 @@ impl SimulatedPlatform {
     }
 }
 
-impl Platform for SimulatedPlatform {
+impl<E: Executor> Platform for SimulatedPlatform<E> {
     type Store = SimulatedStore;
     type Queue = SimulatedQueue;
-    type Executor = SimulatedExecutor;
+    type Executor = E;
     type Clock = SimulatedClock;
     type Nonces = SimulatedNonces;
 
@@ -58,7 +66,7 @@ impl Platform for SimulatedPlatform {
     fn queue(&self) -> &SimulatedQueue {
         &self.queue
     }
-    fn executor(&self) -> &SimulatedExecutor {
+    fn executor(&self) -> &E {
         &self.executor
     }
     fn clock(&self) -> &SimulatedClock {
@@ -69,7 +77,7 @@ impl Platform for SimulatedPlatform {
     }
 
     fn queue_for(&self, _: &PipelineName, _: &RunId, _: &StepName, _: &StepSpec) -> String {
-        Self::QUEUE.to_owned()
+        SimulatedPlatform::QUEUE.to_owned()
     }
 
     fn worker(&self) -> &str {

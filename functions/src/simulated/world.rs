@@ -118,6 +118,29 @@ impl World {
         self.state().created.clone()
     }
 
+    /// Puts an object there, whatever was there before.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let mut state = self.state();
+        state.versions += 1;
+        let version = state.versions;
+        state.objects.insert(key.to_owned(), (bytes.to_vec(), version));
+    }
+
+    /// All objects.
+    pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state().objects.iter().map(|(key, (bytes, _))| (key.clone(), bytes.clone())).collect()
+    }
+
+    /// Loses all messages. Tells how many there were.
+    pub fn lose_messages(&self) -> usize {
+        std::mem::take(&mut self.state().messages).len()
+    }
+
+    /// How many messages there are.
+    pub fn messages(&self) -> usize {
+        self.state().messages.len()
+    }
+
     /// A whole number from 0 up to, not including, `below`.
     pub fn draw(&self, below: u64) -> u64 {
         self.state().draw(below)

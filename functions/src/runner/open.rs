@@ -1,0 +1,45 @@
+//! Marks of runs that have not ended. A sweeper finds open runs by them, without looking at all runs that ever were.
+//!
+//! A mark is there before the record of its run, and goes after the result. What a crash in between leaves is a mark too
+//! many, which the sweeper removes, never one too few.
+
+use liminal_schemas::keys;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::run::OpenRun;
+use liminal_schemas::run::RUN_SCHEMA;
+
+use super::Runner;
+use super::error::RunnerError;
+use crate::documents;
+use crate::ports::Clock;
+use crate::ports::ObjectStore;
+use crate::ports::Platform;
+use crate::ports::Put;
+
+impl<P: Platform> Runner<P> {
+    /// Marks a run as open. False when it was marked before.
+    pub(super) async fn mark_open(&self, pipeline: &PipelineName, run: &RunId) -> Result<bool, RunnerError> {
+        let key = keys::open_run(pipeline, run);
+        let mark = OpenRun { schema: RUN_SCHEMA, since: self.platform.clock().now() };
+        let put = self.platform.store().put_if_absent(&key, &documents::encode(&key, &mark)?).await?;
+        Ok(matches!(put, Put::Created(_)))
+    }
+
+    /// Removes the mark of a run that has ended.
+    pub(super) async fn unmark(&self, pipeline: &PipelineName, run: &RunId) -> Result<(), RunnerError> {
+        Ok(self.platform.store().delete(&keys::open_run(pipeline, run)).await?)
+    }
+
+    /// Removes the mark of a run of which nothing else is there, unless its record appears just then.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove_stray_mark(&self, pipeline: &PipelineName, run: &RunId) -> Result<(), RunnerError> {
+        self.unmark(pipeline, run).await?;
+        if self.platform.store().exists(&keys::run(pipeline, run)).await? {
+            self.mark_open(pipeline, run).await?;
+        }
+        Ok(())
+    }
+}

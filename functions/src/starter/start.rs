@@ -1,0 +1,286 @@
+//! Starts runs for objects that landed and schedules that fired.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::keys;
+use liminal_schemas::name::FieldName;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::release::RELEASE_SCHEMA;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::RUN_SCHEMA;
+use liminal_schemas::run::RunCache;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::SourceVersion;
+use liminal_schemas::run::TriggerObject;
+use liminal_schemas::state::LivePointer;
+use liminal_schemas::state::STATE_SCHEMA;
+use liminal_schemas::state::State;
+use liminal_schemas::time::UtcTime;
+use liminal_schemas::trigger::Trigger;
+use liminal_schemas::trigger::TriggerSource;
+use liminal_schemas::value::Value;
+
+use super::Report;
+use super::Starter;
+use super::StarterError;
+use super::event::ObjectCreated;
+use super::pin::pin_models;
+use super::run_id;
+use super::source::ForeignObject;
+use super::source::ObjectSource;
+use crate::documents;
+use crate::documents::Versioned;
+use crate::ports::Clock;
+use crate::ports::ObjectStore;
+use crate::ports::Platform;
+use crate::runner::RunnerError;
+
+/// A pipeline with its live release.
+struct Live {
+    pipeline: PipelineName,
+    revision: Digest,
+    release: Arc<Release>,
+}
+
+/// A run that something asks for.
+struct Wanted<'a> {
+    run: RunId,
+    live: &'a Live,
+    trigger: &'a Trigger,
+    object: Option<&'a ObjectCreated>,
+    by: String,
+}
+
+impl<P: Platform, O: ObjectSource> Starter<P, O> {
+    /// Starts the runs of all pipelines whose live release waits for one of these objects. What goes wrong with one keeps
+    /// none of the others from starting.
+    pub(super) async fn start_for_objects(
+        &self,
+        created: &[ObjectCreated],
+        report: &mut Report,
+    ) -> Result<(), StarterError> {
+        let foreign: Vec<&ObjectCreated> = created.iter().filter(|object| !self.is_own(object)).collect();
+        if foreign.is_empty() {
+            return Ok(());
+        }
+        let mut failed = None;
+        for live in self.live_pipelines().await? {
+            let live = match live {
+                Ok(live) => live,
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
+            };
+            for object in &foreign {
+                let Some(trigger) = live.release.triggers.iter().find(|trigger| self.waits_for(trigger, object)) else {
+                    continue;
+                };
+                if let Err(error) = self.start_for_object(&live, trigger, object, report).await {
+                    failed = Some(error);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Starts the run of a pipeline whose schedule fired, if its live release still has that schedule.
+    pub(super) async fn start_for_schedule(
+        &self,
+        pipeline: &PipelineName,
+        trigger: &Digest,
+        time: UtcTime,
+        report: &mut Report,
+    ) -> Result<(), StarterError> {
+        let live = self.live(pipeline).await?;
+        let found = live.as_ref().and_then(|live| {
+            let found = live.release.triggers.iter().find(|known| known.digest() == *trigger)?;
+            Some((live, found))
+        });
+        let Some((live, trigger)) = found else {
+            report.notes.push(format!("a schedule of {pipeline} fired that its live release does not have"));
+            return Ok(());
+        };
+        let run = run_id::of_schedule(pipeline, &trigger.digest(), time)?;
+        let by = match &trigger.on {
+            TriggerSource::Schedule { expression, .. } => format!("schedule {expression}"),
+            TriggerSource::Object { .. } => {
+                report.notes.push(format!("a schedule of {pipeline} fired for a trigger that is none"));
+                return Ok(());
+            }
+        };
+        self.start_once(Wanted { run, live, trigger, object: None, by }, report).await
+    }
+
+    async fn start_for_object(
+        &self,
+        live: &Live,
+        trigger: &Trigger,
+        object: &ObjectCreated,
+        report: &mut Report,
+    ) -> Result<(), StarterError> {
+        let run = run_id::of_object(&live.pipeline, &object.bucket, &object.key, object.identity(), object.time)?;
+        let by = format!("object s3://{}/{}", object.bucket, object.key);
+        self.start_once(Wanted { run, live, trigger, object: Some(object), by }, report).await
+    }
+
+    /// Starts a run, unless it was started before: then it stays as it was, whatever is live by now.
+    async fn start_once(&self, wanted: Wanted<'_>, report: &mut Report) -> Result<(), StarterError> {
+        let pipeline = &wanted.live.pipeline;
+        if self.runner.result(pipeline, &wanted.run).await?.is_some() {
+            report.started.push((pipeline.clone(), wanted.run));
+            return Ok(());
+        }
+        let record = match self.record_of(pipeline, &wanted.run).await? {
+            Some(record) => record,
+            None => match self.new_record(&wanted, report).await? {
+                Some(record) => record,
+                None => return Ok(()),
+            },
+        };
+        match self.runner.start(record).await {
+            Ok(()) => {}
+            // Somebody else started it at the same moment, and pinned something else.
+            Err(RunnerError::RunExists { pipeline, run }) => match self.record_of(&pipeline, &run).await? {
+                Some(record) => self.runner.start(record).await?,
+                None => return Err(RunnerError::NoRun { pipeline, run }.into()),
+            },
+            Err(error) => return Err(error.into()),
+        }
+        report.started.push((pipeline.clone(), wanted.run));
+        Ok(())
+    }
+
+    /// The record of a run that starts now; none when the object that starts it is no longer there.
+    async fn new_record(&self, wanted: &Wanted<'_>, report: &mut Report) -> Result<Option<RunRecord>, StarterError> {
+        let Live { pipeline, revision, release } = wanted.live;
+        let params = parameters(release, wanted.trigger)
+            .map_err(|problem| StarterError::Params { pipeline: pipeline.clone(), problem })?;
+        let platform = self.runner.platform();
+        let models = pin_models(platform.store(), release)
+            .await
+            .map_err(|source| StarterError::Pin { pipeline: pipeline.clone(), source })?;
+        let object = match wanted.object {
+            None => None,
+            Some(object) => match self.bring_in(object).await? {
+                Some(object) => Some(object),
+                None => {
+                    let (bucket, key) = (&object.bucket, &object.key);
+                    report.notes.push(format!("s3://{bucket}/{key} is gone or was replaced, so that it starts no run"));
+                    return Ok(None);
+                }
+            },
+        };
+        Ok(Some(RunRecord {
+            schema: RUN_SCHEMA,
+            run: wanted.run.clone(),
+            pipeline: pipeline.clone(),
+            revision: *revision,
+            params,
+            models,
+            object,
+            cache: RunCache::default(),
+            source: self.applied_source(pipeline, revision).await,
+            started_at: platform.clock().now(),
+            started_by: Some(wanted.by.clone()),
+        }))
+    }
+
+    async fn bring_in(&self, object: &ObjectCreated) -> Result<Option<TriggerObject>, StarterError> {
+        let foreign = ForeignObject {
+            bucket: object.bucket.clone(),
+            key: object.key.clone(),
+            version: object.version.clone(),
+            etag: object.etag.clone(),
+        };
+        Ok(self.source.bring_in(&foreign).await?)
+    }
+
+    async fn record_of(&self, pipeline: &PipelineName, run: &RunId) -> Result<Option<RunRecord>, StarterError> {
+        let record: Option<Versioned<RunRecord>> =
+            documents::read(self.runner.platform().store(), &keys::run(pipeline, run), RUN_SCHEMA).await?;
+        Ok(record.map(|record| record.document))
+    }
+
+    /// The commit that the live release was applied from, as far as the state tells. It is for people, so that not knowing
+    /// it stops nothing.
+    async fn applied_source(&self, pipeline: &PipelineName, revision: &Digest) -> SourceVersion {
+        let key = keys::state(&self.home.environment);
+        let state: Result<Option<Versioned<State>>, _> =
+            documents::read(self.runner.platform().store(), &key, STATE_SCHEMA).await;
+        let Ok(Some(state)) = state else { return SourceVersion::default() };
+        let is_live = state.document.pipelines.get(pipeline).is_some_and(|deployed| deployed.live == *revision);
+        state.document.applied.filter(|_| is_live).map(|applied| applied.source).unwrap_or_default()
+    }
+
+    /// Whether an object is one of liminal's own, such as an artifact: those that a trigger without a prefix would see.
+    fn is_own(&self, object: &ObjectCreated) -> bool {
+        object.bucket == self.home.bucket && object.key.starts_with(&self.home.own_prefix)
+    }
+
+    fn waits_for(&self, trigger: &Trigger, object: &ObjectCreated) -> bool {
+        match &trigger.on {
+            TriggerSource::Schedule { .. } => false,
+            TriggerSource::Object { bucket, prefix, suffix } => {
+                object.bucket == *bucket.as_ref().unwrap_or(&self.home.bucket)
+                    && object.key.starts_with(prefix)
+                    && object.key.ends_with(suffix)
+                    && object.key.len() >= prefix.len() + suffix.len()
+            }
+        }
+    }
+
+    /// All pipelines that are live. One that can not be read is an error of its own.
+    async fn live_pipelines(&self) -> Result<Vec<Result<Live, StarterError>>, StarterError> {
+        let mut found = Vec::new();
+        for key in self.runner.platform().store().list(keys::LIVE_PREFIX).await? {
+            let name = key.strip_prefix(keys::LIVE_PREFIX).and_then(|name| name.strip_suffix(".json"));
+            let Some(pipeline) = name.and_then(|name| PipelineName::new(name).ok()) else { continue };
+            found.extend(self.live(&pipeline).await.transpose());
+        }
+        Ok(found)
+    }
+
+    async fn live(&self, pipeline: &PipelineName) -> Result<Option<Live>, StarterError> {
+        let store = self.runner.platform().store();
+        let pointer: Option<Versioned<LivePointer>> =
+            documents::read(store, &keys::live(pipeline), STATE_SCHEMA).await?;
+        let Some(revision) = pointer.map(|pointer| pointer.document.revision) else { return Ok(None) };
+        let known = self.releases.lock().unwrap_or_else(PoisonError::into_inner).get(&revision).cloned();
+        let release = match known {
+            Some(release) => release,
+            None => {
+                let release: Option<Versioned<Release>> =
+                    documents::read(store, &keys::release(pipeline, &revision), RELEASE_SCHEMA).await?;
+                let release = release
+                    .map(|release| Arc::new(release.document))
+                    .filter(|release| release.revision() == revision)
+                    .ok_or_else(|| StarterError::NoRelease { pipeline: pipeline.clone(), revision })?;
+                self.releases.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, Arc::clone(&release));
+                release
+            }
+        };
+        Ok(Some(Live { pipeline: pipeline.clone(), revision, release }))
+    }
+}
+
+/// The value of every parameter: what the trigger says, else the default.
+fn parameters(release: &Release, trigger: &Trigger) -> Result<BTreeMap<FieldName, Value>, String> {
+    let mut values = BTreeMap::new();
+    for (name, spec) in &release.params {
+        let value = trigger.params.get(name).or(spec.default.as_ref());
+        let value = value.ok_or_else(|| format!("neither its trigger nor a default gives parameter {name} a value"))?;
+        if let Some(problem) = spec.problem_with(value) {
+            return Err(format!("parameter {name}: {problem}"));
+        }
+        values.insert(name.clone(), value.clone());
+    }
+    if let Some(name) = trigger.params.keys().find(|name| !release.params.contains_key(*name)) {
+        return Err(format!("its trigger sets the parameter {name}, which it does not have"));
+    }
+    Ok(values)
+}

@@ -1,0 +1,7 @@
+//! The starter in a simulated world.
+
+mod events;
+mod fargate;
+mod starting;
+mod sweeping;
+mod world;

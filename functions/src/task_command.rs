@@ -1,0 +1,155 @@
+//! What a task is told, and how it is known again: by the dispatcher that starts it, by the task itself, and by whoever hears
+//! that it has stopped.
+//!
+//! # What a task runs
+//!
+//! The entry point of the image is `liminal-runner`. The task definition holds its environment: `LIMINAL_PROJECT`,
+//! `LIMINAL_ENVIRONMENT`, `LIMINAL_BUCKET` and `LIMINAL_BUNDLE` (the digest of the bundle with the step's code, where it has
+//! any). The dispatcher overrides the command of the container [`CONTAINER`] by [`arguments`]. So whoever has the task
+//! definition and the overrides of a task has all that carrying it out takes: an entry point, arguments and variables.
+
+use liminal_schemas::digest::Digest;
+use liminal_schemas::name::EnvironmentName;
+use liminal_schemas::name::NameError;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::ProjectName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::name::StepName;
+
+use crate::runner::AttemptName;
+
+/// The container of a task that carries out a step.
+pub const CONTAINER: &str = "step";
+
+/// The first argument: what the runner is to be.
+pub const MODE: &str = "task";
+
+/// How much of a token ECS keeps as `startedBy`, for those that list tasks by it: 36 characters is the limit there.
+const STARTED_BY_CHARS: usize = 36;
+
+/// Why arguments name no attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskCommandError {
+    /// The first argument is another one.
+    #[error("the arguments of a task begin with `{MODE}`")]
+    NoTask,
+    /// A flag is missing.
+    #[error("the arguments of a task need {0}")]
+    Missing(&'static str),
+    /// A flag has no such value.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The attempt is no number.
+    #[error("`--attempt {0}` is no number")]
+    NoNumber(String),
+    /// There is something else.
+    #[error("a task takes no argument `{0}`")]
+    Unknown(String),
+}
+
+/// The arguments of the task that carries out an attempt.
+pub fn arguments(name: &AttemptName) -> Vec<String> {
+    let number = name.attempt.to_string();
+    let words = [
+        MODE,
+        "--pipeline",
+        name.pipeline.as_str(),
+        "--run",
+        name.run.as_str(),
+        "--step",
+        name.step.as_str(),
+        "--attempt",
+        &number,
+    ];
+    words.map(str::to_owned).to_vec()
+}
+
+/// The attempt that a task's arguments name.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parse<T: AsRef<str>>(arguments: &[T]) -> Result<AttemptName, TaskCommandError> {
+    let Some((first, flags)) = arguments.split_first() else { return Err(TaskCommandError::NoTask) };
+    if first.as_ref() != MODE {
+        return Err(TaskCommandError::NoTask);
+    }
+    let (mut pipeline, mut run, mut step, mut attempt) = (None, None, None, None);
+    for pair in flags.chunks(2) {
+        let [flag, value] = pair else {
+            let flag = pair.first().map(|flag| flag.as_ref().to_owned()).unwrap_or_default();
+            return Err(TaskCommandError::Unknown(flag));
+        };
+        let value = value.as_ref();
+        match flag.as_ref() {
+            "--pipeline" => pipeline = Some(PipelineName::new(value)?),
+            "--run" => run = Some(RunId::new(value)?),
+            "--step" => step = Some(StepName::new(value)?),
+            "--attempt" => {
+                attempt =
+                    Some(value.parse().map_err(|_| TaskCommandError::NoNumber(value.chars().take(20).collect()))?);
+            }
+            other => return Err(TaskCommandError::Unknown(other.chars().take(40).collect())),
+        }
+    }
+    Ok(AttemptName {
+        pipeline: pipeline.ok_or(TaskCommandError::Missing("--pipeline"))?,
+        run: run.ok_or(TaskCommandError::Missing("--run"))?,
+        step: step.ok_or(TaskCommandError::Missing("--step"))?,
+        attempt: attempt.ok_or(TaskCommandError::Missing("--attempt"))?,
+    })
+}
+
+/// The token that makes the start of a task idempotent: ECS starts one task for it, however often it is asked. Tokens
+/// count per cluster, which environments share; so the environment is part of it. 64 characters, as many as ECS takes.
+pub fn token(project: &ProjectName, environment: &EnvironmentName, name: &AttemptName) -> String {
+    Digest::of_document(&(project, environment, &name.pipeline, &name.run, &name.step, name.attempt)).hex()
+}
+
+/// What the task of a token is started by.
+pub fn started_by(token: &str) -> String {
+    token.chars().take(STARTED_BY_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name() -> AttemptName {
+        AttemptName {
+            pipeline: PipelineName::new("train").expect("valid"),
+            run: RunId::new("20261124-230239-x7k2").expect("valid"),
+            step: StepName::new("fit").expect("valid"),
+            attempt: 3,
+        }
+    }
+
+    fn problem(arguments: &[&str]) -> String {
+        parse(arguments).expect_err("no task").to_string()
+    }
+
+    #[test]
+    fn a_task_reads_what_its_dispatcher_wrote() {
+        assert_eq!(parse(&arguments(&name())).expect("a task"), name());
+        insta::assert_snapshot!(arguments(&name()).join(" "), @"task --pipeline train --run 20261124-230239-x7k2 --step fit --attempt 3");
+    }
+
+    #[test]
+    fn arguments_that_name_no_attempt_are_refused_with_the_reason() {
+        insta::assert_snapshot!(problem(&[]), @"the arguments of a task begin with `task`");
+        insta::assert_snapshot!(problem(&["serve"]), @"the arguments of a task begin with `task`");
+        insta::assert_snapshot!(problem(&["task", "--pipeline", "p", "--run", "20261124-1", "--step", "s"]), @"the arguments of a task need --attempt");
+        insta::assert_snapshot!(problem(&["task", "--step", "../x"]), @"`../x` is no step name: it must start with a lower-case letter");
+        insta::assert_snapshot!(problem(&["task", "--attempt", "two"]), @"`--attempt two` is no number");
+        insta::assert_snapshot!(problem(&["task", "--attempt"]), @"a task takes no argument `--attempt`");
+    }
+
+    #[test]
+    fn two_environments_on_one_cluster_never_share_a_token() {
+        let project = ProjectName::new("shop").expect("valid");
+        let token_in = |environment: &str| token(&project, &EnvironmentName::new(environment).expect("valid"), &name());
+        assert_eq!(token_in("prod").len(), 64);
+        assert_eq!(token_in("prod"), token_in("prod"));
+        assert_ne!(token_in("prod"), token_in("staging"));
+        assert_eq!(started_by(&token_in("prod")).len(), 36);
+    }
+}
