@@ -48,7 +48,9 @@ const VISIBILITY: Duration = Duration::from_secs(12 * 60);
 
 /// Objects in buckets that are not liminal's, by bucket, key and version.
 #[derive(Clone, Default)]
-pub(super) struct Buckets(Arc<Mutex<BTreeMap<(String, String, String), Vec<u8>>>>);
+pub(super) struct Buckets(Arc<Mutex<BTreeMap<Where, Vec<u8>>>>);
+
+type Where = (String, String, String);
 
 impl Buckets {
     pub(super) fn put(&self, bucket: &str, key: &str, version: &str, content: &str) {
