@@ -57,6 +57,7 @@ fn dispatch(context: &Context, command: Command) -> CommandResult {
         Command::Completions(args) => commands::completions::run(context, &args),
         Command::HelpTopic(args) => commands::help_topic::run(context, &args),
         Command::Warden => commands::warden::run(),
+        Command::Bootstrap(args) => block_on(commands::bootstrap::run(context, &args)),
         Command::Plan(args) => block_on(commands::plan::run(context, &args)),
         Command::Apply(args) => block_on(commands::apply::run(context, &args)),
         Command::Destroy(args) => block_on(commands::destroy::run(context, &args)),

@@ -69,6 +69,7 @@ pub(crate) enum Command {
     Init(commands::init::InitArgs),
     Validate(commands::validate::ValidateArgs),
     Graph(commands::graph::GraphArgs),
+    Bootstrap(commands::bootstrap::BootstrapArgs),
     Plan(commands::plan::PlanArgs),
     Apply(commands::apply::ApplyArgs),
     Destroy(commands::destroy::DestroyArgs),

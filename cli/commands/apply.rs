@@ -143,11 +143,16 @@ pub(crate) async fn carry_out(
 /// Asks whether to go on. Where nobody can be asked, the flag is asked for instead.
 pub(crate) fn confirm(context: &Context, purpose: PlanPurpose) -> Result<bool, CliError> {
     let command = purpose.as_str();
+    consent(context, command, &format!("Carry out this {command}?"))
+}
+
+/// Asks a question before a command that changes things goes on.
+pub(crate) fn consent(context: &Context, command: &str, question: &str) -> Result<bool, CliError> {
     if !context.settings.may_ask {
         return Err(CliError::new(format!("{command} needs your consent, and there is no terminal to ask on"))
             .hint(format!("liminal {command} --auto-approve goes ahead without asking")));
     }
-    context.printer.complain(&format!("Carry out this {command}? Only `yes` goes ahead: "));
+    context.printer.complain(&format!("{question} Only `yes` goes ahead: "));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).or_failed(|| "the answer can not be read".to_owned())?;
     Ok(answer.trim() == "yes")

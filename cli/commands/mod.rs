@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod artifacts;
+pub(crate) mod bootstrap;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod destroy;

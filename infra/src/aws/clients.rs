@@ -36,6 +36,7 @@ pub struct Clients {
     pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     pub(super) scheduler: aws_sdk_scheduler::Client,
     pub(super) events: aws_sdk_eventbridge::Client,
+    pub(super) ecr: aws_sdk_ecr::Client,
 }
 
 impl Clients {
@@ -73,6 +74,7 @@ impl Clients {
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             scheduler: aws_sdk_scheduler::Client::new(&config),
             events: aws_sdk_eventbridge::Client::new(&config),
+            ecr: aws_sdk_ecr::Client::new(&config),
             config,
         }
     }

@@ -6,6 +6,7 @@
 //! what is ours without any record of it.
 
 mod account;
+pub mod bootstrap;
 mod bundle;
 mod clients;
 mod drift;

@@ -186,11 +186,13 @@ fn outcome(created: bool, mended: Vec<&'static str>) -> Done {
 
 async fn create_bucket(clients: &Clients, place: &AwsPlace) -> Result<(), BootstrapError> {
     let what = format!("bucket {}", place.bucket);
-    let mut call = clients.s3.create_bucket().bucket(&place.bucket).object_ownership(ObjectOwnership::BucketOwnerEnforced);
+    let mut call =
+        clients.s3.create_bucket().bucket(&place.bucket).object_ownership(ObjectOwnership::BucketOwnerEnforced);
     // us-east-1 is the one region that is no location constraint.
     if place.region != "us-east-1" {
         let location = BucketLocationConstraint::from(place.region.as_str());
-        call = call.create_bucket_configuration(CreateBucketConfiguration::builder().location_constraint(location).build());
+        call = call
+            .create_bucket_configuration(CreateBucketConfiguration::builder().location_constraint(location).build());
     }
     match call.send().await {
         Ok(_) => {}
@@ -292,7 +294,9 @@ async fn mend_lifecycle(
         .id("liminal-old-versions")
         .status(ExpirationStatus::Enabled)
         .filter(everything())
-        .noncurrent_version_expiration(NoncurrentVersionExpiration::builder().noncurrent_days(OLD_VERSIONS_DAYS).build())
+        .noncurrent_version_expiration(
+            NoncurrentVersionExpiration::builder().noncurrent_days(OLD_VERSIONS_DAYS).build(),
+        )
         .build();
     let wanted = [uploads.map_err(failed(what, "given rules"))?, versions.map_err(failed(what, "given rules"))?];
     let has = |rule: &LifecycleRule| rules.iter().any(|there| there.id() == rule.id());
@@ -346,7 +350,8 @@ async fn boundary(clients: &Clients, place: &AwsPlace, template: &Template) -> R
         let call = client.delete_policy_version().policy_arn(&arn).version_id(*oldest);
         call.send().await.map_err(failed(&what, "changed"))?;
     }
-    let call = client.create_policy_version().policy_arn(&arn).policy_document(document.to_string()).set_as_default(true);
+    let call =
+        client.create_policy_version().policy_arn(&arn).policy_document(document.to_string()).set_as_default(true);
     call.send().await.map_err(failed(&what, "changed"))?;
     Ok(Part { what, done: Done::Mended(vec!["policy"]) })
 }
@@ -426,11 +431,8 @@ async fn deploy_role(clients: &Clients, template: &Template) -> Result<Part, Boo
     let there = found(there, &["NoSuchEntity", "NoSuchEntityException"]).map_err(failed(&what, "looked at"))?;
     let now = there.map(|there| decode_url(there.policy_document()));
     if !same_document(now.as_deref(), &policy) {
-        let call = client
-            .put_role_policy()
-            .role_name(DEPLOY_ROLE)
-            .policy_name("deploy")
-            .policy_document(policy.to_string());
+        let call =
+            client.put_role_policy().role_name(DEPLOY_ROLE).policy_name("deploy").policy_document(policy.to_string());
         call.send().await.map_err(failed(&what, "given its permissions"))?;
         mended.push("permissions");
     }

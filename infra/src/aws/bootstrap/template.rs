@@ -161,7 +161,10 @@ impl Template {
     }
 
     fn variable(&self, name: &str) -> Result<&str, TemplateError> {
-        self.variables.get(name).map(String::as_str).ok_or_else(|| TemplateError::Unknown(format!("the variable {name}")))
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| TemplateError::Unknown(format!("the variable {name}")))
     }
 }
 
