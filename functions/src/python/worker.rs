@@ -8,6 +8,7 @@ use std::io;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::IoSlice;
+use std::io::PipeWriter;
 use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
@@ -117,7 +118,9 @@ impl PythonWorker {
             folder: &line.folder,
             environment: &line.environment,
         };
-        worker.send(&serde_json::to_vec(&request)?, writer.into())?;
+        worker.send(&serde_json::to_vec(&request)?, &writer)?;
+        // The worker has its own by now: as long as somebody holds it, what is printed has no end.
+        drop(writer);
         let forked: Forked = worker.answer()?;
         let pid = Pid::from_raw(forked.pid).filter(|pid| pid.as_raw_nonzero().get() > 1);
         let pid = pid.ok_or_else(|| io::Error::other("the Python worker names no process"))?;
@@ -166,7 +169,7 @@ fn surroundings(line: &CommandLine) -> Surroundings {
 }
 
 impl Worker {
-    fn send(&mut self, request: &[u8], output: OwnedFd) -> io::Result<()> {
+    fn send(&mut self, request: &[u8], output: &PipeWriter) -> io::Result<()> {
         let length = u32::try_from(request.len()).map_err(io::Error::other)?.to_be_bytes();
         let descriptors = [output.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
