@@ -253,6 +253,7 @@ pub(crate) fn kill_marked(work: &Path) -> bool {
 }
 
 /// Kills the processes of all attempts whose folders are below one.
+#[cfg(feature = "aws")]
 pub(crate) fn kill_marked_below(folder: &Path) -> bool {
     kill_where(|marked| marked.starts_with(folder))
 }
