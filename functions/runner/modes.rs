@@ -9,6 +9,7 @@ use liminal_functions::aws::function::Function;
 use liminal_functions::aws::function::FunctionError;
 use liminal_functions::aws::serve;
 use liminal_functions::aws::step_function::StepFunction;
+use liminal_schemas::aws::variables;
 
 /// Why the program ends early.
 #[derive(Debug, thiserror::Error)]
@@ -32,16 +33,16 @@ pub(crate) enum ModeError {
 
 /// Is what arguments and variables say, to the end.
 pub(crate) async fn run(arguments: &[String]) -> Result<(), ModeError> {
-    let variables = Variables::of_process();
+    let given = Variables::of_process();
     let clients = Clients::connect(Connection::default()).await;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["serve"] => {
-            let function = function(&clients, &variables)?;
+            let function = function(&clients, &given)?;
             Ok(serve::serve(&*function, std::io::BufReader::new(std::io::stdin()), std::io::stdout()).await?)
         }
         [] => {
-            let function = function(&clients, &variables)?;
+            let function = function(&clients, &given)?;
             bootstrap::run(&*function).await.map_err(ModeError::Runtime)
         }
         _ => Err(ModeError::Unknown(arguments.join(" "))),
@@ -49,11 +50,11 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), ModeError> {
 }
 
 /// What the function does with events, by `LIMINAL_MODE`.
-fn function(clients: &Clients, variables: &Variables) -> Result<Box<dyn Function>, ModeError> {
-    match variables.required("LIMINAL_MODE")? {
-        "step" => Ok(Box::new(StepFunction::new(clients, variables)?)),
+fn function(clients: &Clients, given: &Variables) -> Result<Box<dyn Function>, ModeError> {
+    match given.required(variables::MODE)? {
+        variables::MODE_STEP => Ok(Box::new(StepFunction::new(clients, given)?)),
         other => {
-            let (variable, value) = ("LIMINAL_MODE", other.to_owned());
+            let (variable, value) = (variables::MODE, other.to_owned());
             Err(VariableError::Unknown { variable, value, known: "step" }.into())
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use liminal_schemas::aws::names;
+use liminal_schemas::aws::variables;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::NameError;
 use liminal_schemas::name::ProjectName;
@@ -89,13 +90,13 @@ impl Served {
     ///
     /// # Errors
     /// When one is missing, or is none.
-    pub fn from_variables(variables: &Variables) -> Result<Self, VariableError> {
+    pub fn from_variables(given: &Variables) -> Result<Self, VariableError> {
         let refused = |variable| move |source| VariableError::Name { variable, source };
-        let project = variables.required("LIMINAL_PROJECT")?;
-        let project = ProjectName::new(project).map_err(refused("LIMINAL_PROJECT"))?;
-        let environment = variables.required("LIMINAL_ENVIRONMENT")?;
-        let environment = EnvironmentName::new(environment).map_err(refused("LIMINAL_ENVIRONMENT"))?;
-        let bucket = variables.required("LIMINAL_BUCKET")?;
+        let project = given.required(variables::PROJECT)?;
+        let project = ProjectName::new(project).map_err(refused(variables::PROJECT))?;
+        let environment = given.required(variables::ENVIRONMENT)?;
+        let environment = EnvironmentName::new(environment).map_err(refused(variables::ENVIRONMENT))?;
+        let bucket = given.required(variables::BUCKET)?;
         let place = Place::new(bucket, names::object_prefix(&project, &environment));
         Ok(Self { project, environment, place })
     }
