@@ -28,6 +28,14 @@ deny:
 bench *ARGS:
     cargo bench --bench liminal -- {{ARGS}}
 
+# The runner for functions and tasks, static: `just runner x86_64 arm64`; x86_64 when nothing is named.
+runner *ARCHS:
+    .ci/runner {{ARCHS}}
+
+# The archive of a release: liminal, and the runners beside it.
+dist:
+    .ci/dist
+
 # Writes the JSON Schemas again after a change of the document types.
 schemas:
     LIMINAL_UPDATE_SCHEMAS=1 cargo test -p liminal-schemas json_schema

@@ -17,7 +17,7 @@ use super::folder::AttemptFolder;
 use crate::executor::AttemptJob;
 
 /// Finds the value of a secret, if there is one.
-pub type FindSecret<'a> = &'a dyn Fn(&SecretRef) -> Option<String>;
+pub type FindSecret<'a> = &'a dyn Fn(&SecretRef) -> Result<Option<String>, Failure>;
 
 /// What the names of a step stand for.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ fn secret(job: &AttemptJob, name: &FieldName, find_secret: FindSecret<'_>) -> Re
     let Some(reference) = job.secrets.get(name) else {
         return Err(failure::poison(format!("the release has no secret `{name}`")));
     };
-    find_secret(reference).ok_or_else(|| {
+    find_secret(reference)?.ok_or_else(|| {
         let (problem, hint) = match reference {
             SecretRef::Env(variable) => (
                 format!("the environment variable {variable} is not set"),

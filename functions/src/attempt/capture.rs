@@ -1,9 +1,10 @@
 //! What a step prints: kept in one log file, without secrets, within a size, and its end in memory.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
 
 use super::redact::Redactor;
@@ -25,9 +26,10 @@ pub struct Capture {
     kept: Kept,
 }
 
-#[derive(Debug)]
 struct Kept {
     file: File,
+    /// Gets the same as the file.
+    echo: Option<Box<dyn Write + Send>>,
     /// How many bytes go into the file directly; what follows is kept only as far as it is the end.
     head: usize,
     written: usize,
@@ -53,9 +55,16 @@ impl Capture {
             other => other?,
         };
         let head = limit.saturating_sub(END_BYTES);
-        let kept =
-            Kept { file, head, written: 0, end: VecDeque::new(), left_out: 0, tail: VecDeque::new(), failed: None };
+        let (end, tail) = (VecDeque::new(), VecDeque::new());
+        let kept = Kept { file, echo: None, head, written: 0, end, left_out: 0, tail, failed: None };
         Ok(Self { redactor, kept })
+    }
+
+    /// Writes what goes into the log to `echo` as well. That it can not be written there changes nothing.
+    #[must_use]
+    pub fn echoing(mut self, echo: Box<dyn Write + Send>) -> Self {
+        self.kept.echo = Some(echo);
+        self
     }
 
     /// Takes what was printed. A file system that refuses does not stop the step: see [`Self::finish`].
@@ -102,6 +111,12 @@ impl Capture {
     }
 }
 
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("file", &self.file).field("written", &self.written).finish_non_exhaustive()
+    }
+}
+
 impl Kept {
     fn take(&mut self, bytes: &[u8]) {
         keep_end(&mut self.tail, bytes, TAIL_BYTES);
@@ -128,6 +143,9 @@ impl Kept {
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        if let Some(echo) = &mut self.echo {
+            let _ = echo.write_all(bytes);
+        }
         if self.failed.is_none()
             && let Err(error) = self.file.write_all(bytes)
         {

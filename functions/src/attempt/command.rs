@@ -40,7 +40,7 @@ impl Code {
 }
 
 /// What the platform adds to a step's environment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Surroundings<'a> {
     /// Where programs are looked for.
     pub search_path: &'a str,
@@ -48,6 +48,12 @@ pub struct Surroundings<'a> {
     pub code: Option<&'a Code>,
     /// The Python environment, where it has one.
     pub venv: Option<&'a Path>,
+    /// What runs Python where there is no environment; none for `python3`.
+    pub python: Option<&'a Path>,
+    /// Folders besides the code that Python imports from.
+    pub libraries: &'a [PathBuf],
+    /// Variables of the machine without which its programs do not start.
+    pub variables: &'a [(String, String)],
 }
 
 /// What is started.
@@ -101,9 +107,10 @@ impl CommandLine {
         surroundings: Surroundings<'_>,
     ) -> Result<Self, Failure> {
         let environment = environment(job, folder, binding, surroundings)?;
-        let name = match surroundings.venv {
-            Some(venv) => venv.join("bin/python").to_string_lossy().into_owned(),
-            None => "python3".to_owned(),
+        let name = match (surroundings.venv, surroundings.python) {
+            (Some(venv), _) => venv.join("bin/python").to_string_lossy().into_owned(),
+            (None, Some(python)) => python.to_string_lossy().into_owned(),
+            (None, None) => "python3".to_owned(),
         };
         let program = find_program(&name, &environment, folder.work())?;
         let arguments = [script, call_file].map(|path| path.to_string_lossy().into_owned()).into();
@@ -128,6 +135,9 @@ fn environment(
     let mut environment = BTreeMap::new();
     let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
     let text = |path: &Path| path.to_string_lossy().into_owned();
+    for (name, value) in surroundings.variables {
+        set(name, value.clone());
+    }
     set("PATH", surroundings.search_path.to_owned());
     set("HOME", text(folder.home()));
     set("TMPDIR", text(&folder.tmp()));
@@ -138,8 +148,10 @@ fn environment(
     set("PYTHONHASHSEED", "0".to_owned());
     set("PYTHONUTF8", "1".to_owned());
     set("MPLBACKEND", "Agg".to_owned());
-    if let Some(code) = surroundings.code {
-        set("PYTHONPATH", text(&code.import_root()));
+    let root = surroundings.code.map(Code::import_root);
+    let imports: Vec<String> = root.iter().chain(surroundings.libraries).map(|folder| text(folder)).collect();
+    if !imports.is_empty() {
+        set("PYTHONPATH", imports.join(":"));
     }
     if let Some(venv) = surroundings.venv {
         set("VIRTUAL_ENV", text(venv));

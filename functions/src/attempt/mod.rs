@@ -5,9 +5,11 @@
 
 pub mod binding;
 pub mod capture;
+pub mod carry;
 pub mod command;
 pub mod failure;
 pub mod folder;
+pub mod limits;
 pub mod metrics;
 pub mod outputs;
 pub mod process;

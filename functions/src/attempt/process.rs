@@ -1,7 +1,10 @@
 //! The process of an attempt: started in a group of its own, watched until it ends, ended when it must.
 
+use std::ffi::OsStr;
 use std::io;
+use std::io::PipeReader;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -15,6 +18,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 use tokio::process::ChildStdout;
 use tokio::process::Command;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -46,8 +50,25 @@ pub type Probe = Box<dyn FnMut(Pid) -> Option<Failure> + Send>;
 #[derive(Debug)]
 pub struct Process {
     group: Group,
-    child: Child,
+    leader: Leader,
     output: ChildStdout,
+}
+
+/// The process that was started, by us or by somebody who tells us how it ended.
+#[derive(Debug)]
+enum Leader {
+    Child(Child),
+    Told(oneshot::Receiver<io::Result<ExitStatus>>),
+}
+
+impl Leader {
+    /// How it ended. May be called again when it was given up before its end.
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Self::Child(child) => child.wait().await,
+            Self::Told(ended) => ended.await.unwrap_or_else(|_| Err(io::Error::other("nobody said how it ended"))),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -127,8 +148,21 @@ impl Process {
             }
         };
         let group = Group(child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())));
-        let output = ChildStdout::from_std(std::process::ChildStdout::from(OwnedFd::from(reader)))?;
-        Ok(Self { group, child, output })
+        Ok(Self { group, leader: Leader::Child(child), output: readable(reader)? })
+    }
+
+    /// Takes over a process that somebody else started as the leader of a group of its own. Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// When the pipe with what it prints can not be waited for: its group is killed then.
+    pub fn adopt(
+        leader: Pid,
+        ended: oneshot::Receiver<io::Result<ExitStatus>>,
+        output: PipeReader,
+    ) -> io::Result<Self> {
+        let group = Group(Some(leader));
+        Ok(Self { group, leader: Leader::Told(ended), output: readable(output)? })
     }
 
     /// The id of the process and of its group.
@@ -153,7 +187,7 @@ impl Process {
                     Ok(count) if count > 0 => capture.push(&buffer[..count]),
                     Ok(_) | Err(_) => open = false,
                 },
-                status = self.child.wait() => break status?,
+                status = self.leader.wait() => break status?,
                 changed = bounds.stop.wait_for(|stop| match stop {
                     Stop::No => false,
                     Stop::Gracefully => asked.is_none(),
@@ -208,16 +242,32 @@ impl Process {
     }
 }
 
+fn readable(pipe: PipeReader) -> io::Result<ChildStdout> {
+    ChildStdout::from_std(std::process::ChildStdout::from(OwnedFd::from(pipe)))
+}
+
 /// Kills the processes of an attempt wherever they are, known by its folder in their environment. Says whether there
 /// were any.
 pub(crate) fn kill_marked(work: &Path) -> bool {
-    let mark = [b"LIMINAL_WORK=", work.as_os_str().as_encoded_bytes()].concat();
+    kill_where(|marked| marked == work)
+}
+
+/// Kills the processes of all attempts whose folders are below one.
+#[cfg(feature = "aws")]
+pub(crate) fn kill_marked_below(folder: &Path) -> bool {
+    kill_where(|marked| marked.starts_with(folder))
+}
+
+fn kill_where(is_meant: impl Fn(&Path) -> bool) -> bool {
     let mut found = false;
     for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = process.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
         let Some(pid) = pid else { continue };
-        let marked = std::fs::read(process.path().join("environ"))
-            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == mark));
+        let marked = std::fs::read(process.path().join("environ")).is_ok_and(|environment| {
+            let mut folders =
+                environment.split(|byte| *byte == 0).filter_map(|line| line.strip_prefix(b"LIMINAL_WORK="));
+            folders.any(|folder| is_meant(Path::new(OsStr::from_bytes(folder))))
+        });
         found |= marked && rustix::process::kill_process(pid, Signal::KILL).is_ok();
     }
     found

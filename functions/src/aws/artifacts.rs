@@ -1,7 +1,6 @@
 //! Artifacts in S3: verified on their way to a step, sent on their way back. The promises are those of the local ones.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::path::Path;
 
 use liminal_schemas::digest::Digest;
@@ -14,6 +13,7 @@ use liminal_schemas::step::FailureClass;
 use tokio::task::JoinSet;
 
 use super::clients::Clients;
+use super::console::described;
 use super::place::Place;
 use super::transfer::Addressed;
 use super::transfer::PARTS_FROM;
@@ -190,16 +190,4 @@ fn explain(digest: &Digest, error: TransferError) -> Failure {
         | TransferError::File { .. }
         | TransferError::Interrupted { .. }) => failed(FailureClass::Infrastructure, described(&error)),
     }
-}
-
-/// An error with all its causes.
-fn described(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

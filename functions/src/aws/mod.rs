@@ -1,10 +1,22 @@
 //! The AWS platform: objects in S3, messages in SQS. Types of the SDK do not leave this module.
 
 pub mod artifacts;
+mod attempt_log;
+pub mod batch;
+pub mod bootstrap;
 pub mod clients;
+pub mod console;
+pub mod environment;
 pub mod error;
+pub mod executor;
+pub mod function;
 pub mod place;
+pub mod platform;
 pub mod queue;
 mod retry;
+pub mod scratch;
+pub mod secrets;
+pub mod serve;
+pub mod step_function;
 pub mod store;
 pub mod transfer;

@@ -5,7 +5,6 @@ pub mod artifacts;
 pub mod crash;
 pub mod drive;
 pub mod executor;
-mod limits;
 pub mod lock;
 pub mod packages;
 mod platform;

@@ -28,7 +28,7 @@ use crate::unpack::unpack;
 #[derive(Debug)]
 pub struct LocalPackage {
     /// Its code.
-    pub code: Code,
+    pub code: Arc<Code>,
     /// The Python environment it needs, if any.
     pub python: Option<PythonSpec>,
 }
@@ -76,7 +76,7 @@ impl LocalPackages {
             })?;
         }
         let code = Code { folder, root: spec.root, files: spec.files.into_keys().collect() };
-        let package = Arc::new(LocalPackage { code, python: spec.python });
+        let package = Arc::new(LocalPackage { code: Arc::new(code), python: spec.python });
         known.insert(*digest, package.clone());
         Ok(package)
     }

@@ -22,6 +22,7 @@ use crate::attempt::folder::AttemptFolder;
 use crate::executor::AttemptJob;
 
 const SCRIPT: &str = include_str!("call_step.py");
+const WORKER: &str = include_str!("worker.py");
 
 /// The longest error file that is read, in bytes.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
@@ -29,6 +30,8 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 /// A call that is prepared: a file says what to call.
 #[derive(Debug)]
 pub struct PythonCall {
+    module: String,
+    root: Option<PathBuf>,
     file: PathBuf,
     error_file: PathBuf,
 }
@@ -88,7 +91,17 @@ impl PythonCall {
             .map_err(io::Error::from)
             .and_then(|text| fs::write(&file, text))
             .map_err(|error| failure::infrastructure("writing the call", &error))?;
-        Ok(Self { file, error_file })
+        Ok(Self { module: module.to_owned(), root: code.map(Code::import_root), file, error_file })
+    }
+
+    /// The module that is called.
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// Where the step's modules are imported from.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     /// The file that says what to call.
@@ -116,18 +129,27 @@ impl PythonCall {
     }
 }
 
-/// Puts the script below `folder`, where it is not yet.
+/// Puts the script that calls functions below `folder`, where it is not yet, and beside it the worker that keeps libraries
+/// imported. Returns the script.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn install_script(folder: &Path) -> io::Result<PathBuf> {
-    let folder = folder.join(format!("shim-{}", Digest::of_bytes(SCRIPT.as_bytes()).short()));
+    let both = Digest::of_bytes([SCRIPT, WORKER].concat().as_bytes());
+    let folder = folder.join(format!("shim-{}", both.short()));
     let script = folder.join("call_step.py");
     if !script.exists() {
         fs::create_dir_all(&folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-        file.write_all(SCRIPT.as_bytes())?;
-        file.persist(&script).map_err(|error| error.error)?;
+        for (path, text) in [(worker_beside(&script), WORKER), (script.clone(), SCRIPT)] {
+            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+            file.write_all(text.as_bytes())?;
+            file.persist(&path).map_err(|error| error.error)?;
+        }
     }
     Ok(script)
+}
+
+/// The worker's script, beside the one that calls functions.
+pub(crate) fn worker_beside(script: &Path) -> PathBuf {
+    script.with_file_name("worker.py")
 }

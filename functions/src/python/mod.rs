@@ -2,4 +2,6 @@
 
 pub mod call;
 pub mod environment;
+pub mod handler;
 pub mod interpreter;
+pub mod worker;

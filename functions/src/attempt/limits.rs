@@ -10,13 +10,13 @@ use rustix::process::Pid;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 
-use crate::attempt::failure;
+use super::failure;
 
 const MIB: u64 = 1 << 20;
 
 /// The limits of an attempt; only made for a step that declares one.
 #[derive(Clone, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     memory_mib: Option<u64>,
     disk_mib: Option<u64>,
     work: PathBuf,
@@ -24,14 +24,14 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// The limits that a step declares, if it declares any.
-    pub(crate) fn new(resources: &Resources, work: &Path) -> Option<Self> {
+    pub fn new(resources: &Resources, work: &Path) -> Option<Self> {
         let Resources { memory_mib, cpu: _, disk_mib } = *resources;
         (memory_mib.is_some() || disk_mib.is_some()).then(|| Self { memory_mib, disk_mib, work: work.to_owned() })
     }
 
     /// Keeps a single file from growing over the disk limit, which is noticed at once and not only at the next look.
     /// A child that the process started before this is called is not bound, and is caught by looking.
-    pub(crate) fn bound_files(&self, process: Pid) {
+    pub fn bound_files(&self, process: Pid) {
         if let Some(mib) = self.disk_mib {
             let bytes = mib.saturating_mul(MIB);
             // A process that has ended already needs no limit.
@@ -44,7 +44,7 @@ impl Limits {
     }
 
     /// Looks at a process group and says what is over its limit.
-    pub(crate) fn breach(&self, group: Pid) -> Option<Failure> {
+    pub fn breach(&self, group: Pid) -> Option<Failure> {
         if let Some(mib) = self.memory_mib {
             let used = group_memory(group);
             if used > mib.saturating_mul(MIB) {
@@ -55,14 +55,14 @@ impl Limits {
     }
 
     /// Looks at the work folder and says whether it is over its limit.
-    pub(crate) fn disk_breach(&self) -> Option<Failure> {
+    pub fn disk_breach(&self) -> Option<Failure> {
         let mib = self.disk_mib?;
         let used = folder_size(&self.work);
         (used > mib.saturating_mul(MIB)).then(|| over("disk", used, mib))
     }
 
     /// The failure of a process that ended because a file would have grown over the disk limit, if that is why.
-    pub(crate) fn file_breach(&self, failed: &Failure, tail: &str) -> Option<Failure> {
+    pub fn file_breach(&self, failed: &Failure, tail: &str) -> Option<Failure> {
         const SIGXFSZ: i32 = 25;
         let mib = self.disk_mib?;
         // A shell says that a signal ended its command by an exit status of 128 and the signal.
