@@ -1,14 +1,16 @@
 //! The control plane: from a project's files to what is deployed.
 //!
-//! `source` reads files and `package` packs them; `observe` looks at what is there; `plan` decides, purely; `apply`
+//! `source` reads files, `package` packs them and `bundle` adds what functions need beside them; `observe` looks at what is there; `plan` decides, purely; `apply`
 //! carries the plan out over `ports` and keeps `state`.
 
 pub mod apply;
+pub mod bundle;
 pub mod memory;
 pub mod observe;
 pub mod package;
 pub mod plan;
 pub mod ports;
+pub mod requirements;
 pub mod resources;
 pub mod source;
 pub mod state;

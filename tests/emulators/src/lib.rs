@@ -20,3 +20,4 @@ pub use self::emulator::shared_ministack;
 pub use self::options::Options;
 pub use self::tools::Tools;
 pub use self::tools::tools;
+pub use self::tools::uv;
