@@ -5,6 +5,9 @@
 mod apply;
 mod aws_desired;
 mod aws_plan;
+mod bundle;
+mod bundle_fixture;
+mod dependencies;
 mod fixture;
 mod package;
 mod plan;

@@ -2,6 +2,7 @@
 //! the data flow. Documents and decisions alone; whoever calls AWS does so elsewhere.
 
 pub mod limits;
+pub mod layout;
 pub mod names;
 pub mod placement;
 pub mod policy;
