@@ -75,14 +75,13 @@ where
     let subject = subject.to_owned();
     move |error| {
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let code = error.as_service_error().map(|service| match service.code() {
-            Some(code) => code.to_owned(),
-            None => status.map(|status| format!("HTTP {status}")).unwrap_or_default(),
-        });
-        let message = match (&code, error.message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
-            (Some(code), None) => code.clone(),
-            (None, _) => format!("no answer: {}", DisplayErrorContext(&error)),
+        let said = error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned);
+        let code = said.clone().or_else(|| status.map(|status| format!("HTTP {status}")));
+        let message = match (said, &code, error.message()) {
+            (Some(said), _, Some(message)) => format!("{said}: {message}"),
+            (Some(said), _, None) => said,
+            (None, Some(code), _) => format!("{code}, which can not be read: {}", DisplayErrorContext(&error)),
+            (None, None, _) => format!("no answer: {}", DisplayErrorContext(&error)),
         };
         let message = message.chars().take(MAX_MESSAGE).collect();
         let request = error.request_id().map(str::to_owned);

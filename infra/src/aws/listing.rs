@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use liminal_schemas::aws::names;
 use liminal_schemas::aws::resource::CloudResource;
 use liminal_schemas::aws::resource::FunctionSpec;
 use liminal_schemas::aws::resource::LogsSpec;
@@ -136,11 +137,16 @@ async fn queues<'a>(site: &Site, asked: &Asked<'a, QueueSpec>) -> Present<'a> {
     let Some(prefix) = common_prefix(asked.iter().map(|(_, spec)| spec.name.clone())) else { return Ok(Vec::new()) };
     let found: BTreeSet<String> = queue::list(site, &prefix).await?.into_iter().collect();
     let listed = |spec: &QueueSpec| found.contains(&spec.name) && found.contains(&queue::dead_letter(&spec.name));
+    let mut documents: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, spec) in asked {
+        *documents.entry(&spec.name).or_default() += 1;
+    }
+    let trigger_queue = names::trigger_queue(&site.owner.project, &site.owner.environment);
     let mut present = Vec::new();
     for (address, spec) in asked.iter().filter(|(_, spec)| listed(spec)) {
-        // The name of a queue that services send to stays when its senders change: a listing does not tell.
-        let same =
-            spec.senders.is_empty() || queue::drift(site, address, spec).await?.is_some_and(|drift| drift.is_empty());
+        // A queue keeps its name when its document changes: where that can be, a listing does not tell.
+        let lasts = spec.name == trigger_queue || documents.get(spec.name.as_str()) > Some(&1);
+        let same = !lasts || queue::drift(site, address, spec).await?.is_some_and(|drift| drift.is_empty());
         present.extend(same.then_some(*address));
     }
     Ok(present)

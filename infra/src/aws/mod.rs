@@ -28,6 +28,7 @@ mod schedule;
 mod site;
 mod tags;
 mod task_definition;
+mod ticks;
 
 pub use self::account::AccountError;
 pub use self::account::boundary;

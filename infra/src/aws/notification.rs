@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::types::Event;
 use aws_sdk_s3::types::FilterRule;
 use aws_sdk_s3::types::FilterRuleName;
@@ -170,12 +172,23 @@ fn shown(entries: &[QueueConfiguration]) -> String {
 }
 
 async fn read(site: &Site, bucket: &str) -> Result<NotificationConfiguration, AwsError> {
-    let request = site.clients.s3.get_bucket_notification_configuration().bucket(bucket);
-    let found = request.send().await.map_err(failed("s3:GetBucketNotification", bucket))?;
+    let found = match site.clients.s3.get_bucket_notification_configuration().bucket(bucket).send().await {
+        Ok(found) => found,
+        // Some answer with another element where there is nothing.
+        Err(error) if says_nothing(&error) => return Ok(NotificationConfiguration::builder().build()),
+        Err(error) => return Err(failed("s3:GetBucketNotification", bucket)(error).into()),
+    };
     let configuration = NotificationConfiguration::builder()
         .set_queue_configurations(found.queue_configurations)
         .set_topic_configurations(found.topic_configurations)
         .set_lambda_function_configurations(found.lambda_function_configurations)
         .set_event_bridge_configuration(found.event_bridge_configuration);
     Ok(configuration.build())
+}
+
+fn says_nothing<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    let Some(response) = error.raw_response().filter(|response| response.status().is_success()) else { return false };
+    let body = response.body().bytes().map(String::from_utf8_lossy);
+    // As every entry of a configuration ends.
+    body.is_some_and(|body| !body.contains("Configuration>"))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use liminal_schemas::aws::names;
 use liminal_schemas::aws::names::DEAD_LETTER_SUFFIX;
 use liminal_schemas::aws::resource::QueueSpec;
 use liminal_schemas::state::ResourceAddress;
@@ -18,6 +19,7 @@ use super::policy;
 use super::retry::patiently;
 use super::site::Site;
 use super::tags::Ownership;
+use super::ticks;
 
 const WHAT: &str = "queue";
 
@@ -101,7 +103,7 @@ pub(super) async fn delete(
 ) -> Result<(), AwsError> {
     let dead_letter = dead_letter(name);
     let mut found = Vec::new();
-    for name in [name, &dead_letter] {
+    for name in [name, dead_letter.as_str()] {
         let Some(url) = url(site, name).await? else { continue };
         match ownership(site, name, &url).await? {
             Ownership::Foreign => return Err(AwsError::Foreign { what: WHAT, name: name.to_owned() }),
@@ -110,11 +112,13 @@ pub(super) async fn delete(
         }
     }
     if !with_messages {
-        let mut counts = [0; 2];
-        for (name, url) in &found {
-            counts[usize::from(*name == dead_letter)] = messages(&read(site, name, url).await?);
+        let mut work = count(site, name, &dead_letter, &found).await?;
+        if work != (0, 0) && name == names::trigger_queue(&site.owner.project, &site.owner.environment) {
+            // A tick that nobody is there to hear any more is no work.
+            ticks::discard(site, &found).await?;
+            work = count(site, name, &dead_letter, &found).await?;
         }
-        let [waiting, failed] = counts;
+        let (waiting, failed) = work;
         if waiting + failed > 0 {
             return Err(AwsError::MessagesLeft { queue: name.to_owned(), waiting, failed });
         }
@@ -127,6 +131,20 @@ pub(super) async fn delete(
         }
     }
     Ok(())
+}
+
+/// How many messages are in a queue and in its dead-letter queue.
+async fn count(site: &Site, name: &str, dead_letter: &str, found: &[(&str, String)]) -> Result<(u64, u64), AwsError> {
+    let mut counts = (0, 0);
+    for (found, url) in found {
+        let messages = messages(&read(site, found, url).await?);
+        if *found == dead_letter {
+            counts.1 = messages;
+        } else if *found == name {
+            counts.0 = messages;
+        }
+    }
+    Ok(counts)
 }
 
 /// Where a queue or its dead-letter queue differ from their document; none when one is not there or not ours.
