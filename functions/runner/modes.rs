@@ -3,12 +3,17 @@
 use liminal_functions::aws::bootstrap;
 use liminal_functions::aws::clients::Clients;
 use liminal_functions::aws::clients::Connection;
+use liminal_functions::aws::dispatch::DispatchFunction;
 use liminal_functions::aws::environment::VariableError;
 use liminal_functions::aws::environment::Variables;
 use liminal_functions::aws::function::Function;
 use liminal_functions::aws::function::FunctionError;
 use liminal_functions::aws::serve;
+use liminal_functions::aws::start::StartFunction;
 use liminal_functions::aws::step_function::StepFunction;
+use liminal_functions::aws::task;
+use liminal_functions::aws::task::TaskError;
+use liminal_functions::task_command;
 use liminal_schemas::aws::variables;
 
 /// Why the program ends early.
@@ -23,6 +28,9 @@ pub(crate) enum ModeError {
     /// It can not do its work.
     #[error(transparent)]
     Function(#[from] FunctionError),
+    /// It can not carry out its attempt.
+    #[error(transparent)]
+    Task(#[from] TaskError),
     /// The machine refused.
     #[error("the machine refused")]
     Io(#[from] std::io::Error),
@@ -45,6 +53,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), ModeError> {
             let function = function(&clients, &given)?;
             bootstrap::run(&*function).await.map_err(ModeError::Runtime)
         }
+        [task_command::MODE, ..] => Ok(task::run(&clients, &given, arguments).await?),
         _ => Err(ModeError::Unknown(arguments.join(" "))),
     }
 }
@@ -53,9 +62,11 @@ pub(crate) async fn run(arguments: &[String]) -> Result<(), ModeError> {
 fn function(clients: &Clients, given: &Variables) -> Result<Box<dyn Function>, ModeError> {
     match given.required(variables::MODE)? {
         variables::MODE_STEP => Ok(Box::new(StepFunction::new(clients, given)?)),
+        variables::MODE_DISPATCH => Ok(Box::new(DispatchFunction::new(clients, given)?)),
+        variables::MODE_START => Ok(Box::new(StartFunction::new(clients, given)?)),
         other => {
             let (variable, value) = (variables::MODE, other.to_owned());
-            Err(VariableError::Unknown { variable, value, known: "step" }.into())
+            Err(VariableError::Unknown { variable, value, known: "dispatch, start, step" }.into())
         }
     }
 }

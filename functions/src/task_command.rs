@@ -3,11 +3,13 @@
 //!
 //! # What a task runs
 //!
-//! The entry point of the image is `liminal-runner`. The task definition holds its environment: `LIMINAL_PROJECT`,
-//! `LIMINAL_ENVIRONMENT`, `LIMINAL_BUCKET` and `LIMINAL_BUNDLE` (the digest of the bundle with the step's code, where it has
-//! any). The dispatcher overrides the command of the container [`CONTAINER`] by [`arguments`]. So whoever has the task
-//! definition and the overrides of a task has all that carrying it out takes: an entry point, arguments and variables.
+//! The task definition has one container, [`TASK_CONTAINER`], with an entry point (`liminal-runner`, which the image brings) and
+//! variables: `LIMINAL_PROJECT`, `LIMINAL_ENVIRONMENT`, `LIMINAL_BUCKET` and `LIMINAL_BUNDLE` (the digest of the bundle with the
+//! step's code). The dispatcher replaces the command of that container by [`arguments`]. So whoever has the overrides of a
+//! task and its task definition has all that carrying it out takes: `<entry point> <command>` with these variables, and with
+//! the region and credentials that ECS would give it.
 
+use liminal_schemas::aws::names::TASK_CONTAINER;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::NameError;
@@ -17,9 +19,6 @@ use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 
 use crate::runner::AttemptName;
-
-/// The container of a task that carries out a step.
-pub const CONTAINER: &str = "step";
 
 /// The first argument: what the runner is to be.
 pub const MODE: &str = "task";

@@ -1,5 +1,6 @@
 //! Messages of a queue as a function gets them, and what it answers. All of a batch that is not named as failed is deleted.
 
+use liminal_schemas::time::UtcTime;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,12 +36,20 @@ pub struct Attributes {
     /// How often it has been received, this time included.
     #[serde(rename = "ApproximateReceiveCount", default)]
     pub receives: String,
+    /// When it was sent, in milliseconds since 1970: the same each time it is received.
+    #[serde(rename = "SentTimestamp", default)]
+    pub sent: String,
 }
 
 impl Record {
     /// The queue's name.
     pub fn queue(&self) -> &str {
         self.queue_arn.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// When the message was sent.
+    pub fn sent_at(&self) -> Option<UtcTime> {
+        self.attributes.sent.parse().ok().map(UtcTime::from_millis)
     }
 
     /// How often the message has been received, this time included.

@@ -52,6 +52,9 @@ use crate::ports::Platform;
 use crate::ports::Put;
 use crate::protocol::advance::Next;
 
+/// How many runs are kept in memory at once. What is forgotten is read again.
+const MAX_KNOWN_RUNS: usize = 256;
+
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handled {
@@ -248,6 +251,9 @@ impl<P: Platform> Runner<P> {
         }
         let context = Arc::new(RunContext::new(record, release)?);
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() >= MAX_KNOWN_RUNS {
+            runs.clear();
+        }
         Ok(Arc::clone(runs.entry((pipeline.clone(), run.clone())).or_insert(context)))
     }
 

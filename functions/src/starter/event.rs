@@ -1,6 +1,7 @@
 //! What the trigger queue can hold: notifications of buckets, schedules, the sweeper's ticks, and events of ECS. None of it
 //! is trusted: an event is a hint, and what is true is looked up.
 
+use liminal_schemas::aws::names::TASK_CONTAINER;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::message::SweepPart;
 use liminal_schemas::message::TriggerMessage;
@@ -8,8 +9,6 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::time::UtcTime;
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::task_command;
 
 /// What a message of the trigger queue says.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +69,7 @@ impl ObjectCreated {
 pub struct TaskStopped {
     /// The task's ARN.
     pub task: String,
-    /// What it was started by: see [`task_command::started_by`].
+    /// What it was started by: see [`crate::task_command::started_by`].
     pub started_by: Option<String>,
     /// The arguments that it was started with.
     pub arguments: Vec<String>,
@@ -250,7 +249,7 @@ fn task(value: Value) -> Event {
     if detail.last_status != "STOPPED" {
         return Event::Nothing;
     }
-    let is_step = |name: &Option<String>| name.as_deref() == Some(task_command::CONTAINER);
+    let is_step = |name: &Option<String>| name.as_deref() == Some(TASK_CONTAINER);
     let container = detail.containers.into_iter().find(|container| is_step(&container.name));
     let overridden = detail.overrides.container_overrides.into_iter().find(|container| is_step(&container.name));
     let (exit_code, said) = container.map_or((None, None), |container| (container.exit_code, container.reason));

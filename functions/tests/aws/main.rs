@@ -3,6 +3,7 @@
 
 mod conformance;
 mod environment;
+mod fargate;
 mod faults;
 mod harness;
 mod transfers;

@@ -46,4 +46,57 @@ def messages(name):
     print(sum(int(number) for number in found.values()))
 
 
+def notification(bucket, queue, prefix):
+    entry = {
+        "Id": "liminal",
+        "QueueArn": "arn:aws:sqs:eu-central-1:000000000000:" + queue,
+        "Events": ["s3:ObjectCreated:*"],
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": prefix}]}},
+    }
+    boto3.client("s3").put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [entry]}
+    )
+
+
+def put(bucket, key, content):
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=content.encode())
+
+
+def task(text):
+    spec = json.loads(text)
+    client = boto3.client("ecs")
+    client.create_cluster(clusterName=spec["cluster"])
+    environment = [{"name": name, "value": value} for name, value in spec["environment"].items()]
+    container = {"name": "step", "image": "any", "entryPoint": ["liminal-runner"], "command": ["task"]}
+    client.register_task_definition(
+        family=spec["family"],
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{**container, "environment": environment}],
+    )
+
+
+def tasks(cluster):
+    client = boto3.client("ecs")
+    arns = client.list_tasks(cluster=cluster)["taskArns"]
+    found = client.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
+    recorded = []
+    for task in found:
+        definition = client.describe_task_definition(taskDefinition=task["taskDefinitionArn"])["taskDefinition"]
+        container = definition["containerDefinitions"][0]
+        override = task["overrides"]["containerOverrides"][0]
+        recorded.append(
+            {
+                "taskArn": task["taskArn"],
+                "startedBy": task.get("startedBy"),
+                "entryPoint": container["entryPoint"],
+                "command": override["command"],
+                "environment": {entry["name"]: entry["value"] for entry in container["environment"]},
+            }
+        )
+    print(json.dumps(recorded))
+
+
 main(*sys.argv[1:])

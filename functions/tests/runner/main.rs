@@ -6,4 +6,5 @@ mod direct;
 mod faults;
 mod functions;
 mod pipeline;
+mod triggers;
 mod world;

@@ -172,7 +172,7 @@ impl World {
         name
     }
 
-    fn zip(&self, runner: &str, files: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn zip(&self, runner: &str, files: &[(&str, &str)]) -> PathBuf {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let path = self.folder.path().join(format!("{}.zip", NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("a file"));

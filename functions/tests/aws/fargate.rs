@@ -1,0 +1,215 @@
+//! Tasks are asked for with a token, however often it takes, and one is started. The answers are those that ECS documents
+//! and that no emulator gives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use liminal_functions::aws::clients::AccessKeys;
+use liminal_functions::aws::clients::Clients;
+use liminal_functions::aws::clients::Connection;
+use liminal_functions::aws::environment::Served;
+use liminal_functions::aws::fargate::FargateExecutor;
+use liminal_functions::aws::fargate::START_UP;
+use liminal_functions::aws::fargate::TaskSettings;
+use liminal_functions::aws::place::Place;
+use liminal_functions::executor::AttemptJob;
+use liminal_functions::executor::AttemptOutcome;
+use liminal_functions::executor::Executor as _;
+use liminal_functions::executor::Stop;
+use liminal_schemas::name::EnvironmentName;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::ProjectName;
+use liminal_schemas::name::RunId;
+use liminal_schemas::name::StepName;
+use liminal_schemas::step::Action;
+use liminal_schemas::step::CachePolicy;
+use liminal_schemas::step::FailureClass;
+use liminal_schemas::step::Resources;
+use liminal_schemas::step::Retries;
+use liminal_schemas::step::StepSpec;
+use serde_json::Value;
+use tokio::io::AsyncBufReadExt as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::io::BufReader;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+const STARTED: (u16, &str) = (200, r#"{"tasks":[{"taskArn":"arn:task/1"}],"failures":[]}"#);
+const NO_ROOM: (u16, &str) =
+    (200, r#"{"tasks":[],"failures":[{"arn":"arn:x","reason":"RESOURCE:FARGATE","detail":"no capacity"}]}"#);
+const CONFLICT: (u16, &str) =
+    (400, r#"{"__type":"ConflictException","message":"another request","resourceIds":["arn:task/1"]}"#);
+const NO_CLUSTER: (u16, &str) = (400, r#"{"__type":"ClusterNotFoundException","message":"Cluster not found."}"#);
+const INVALID: (u16, &str) = (400, r#"{"__type":"InvalidParameterException","message":"subnets can not be blank."}"#);
+
+/// Gives the answers one after the other, the last one again and again, and keeps what it was asked.
+struct Ecs {
+    endpoint: String,
+    asked: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Ecs {
+    async fn answering(answers: &'static [(u16, &'static str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                tokio::spawn(serve(stream, answers, Arc::clone(&kept)));
+            }
+        });
+        Self { endpoint, asked }
+    }
+
+    async fn execute(&self) -> AttemptOutcome {
+        let keys = AccessKeys { id: "test".to_owned(), secret: "test".to_owned(), session: None };
+        let connection = Connection {
+            region: Some("eu-central-1".to_owned()),
+            endpoint: Some(self.endpoint.clone()),
+            keys: Some(keys),
+        };
+        let clients = Clients::connect(connection).await;
+        let project = ProjectName::new("shop").expect("a name");
+        let environment = EnvironmentName::new("prod").expect("a name");
+        let served = Served { project: project.clone(), environment, place: Place::new("bucket", "shop/prod") };
+        let settings = TaskSettings {
+            cluster: "liminal".to_owned(),
+            task_definition: "liminal-shop-prod-train-fit".to_owned(),
+            subnets: vec!["subnet-1".to_owned(), "subnet-2".to_owned()],
+            security_groups: Vec::new(),
+            public_ip: true,
+        };
+        let executor = FargateExecutor::new(&clients, &served, settings).pausing(Duration::from_millis(5));
+        assert_eq!(executor.start_up(), START_UP);
+        executor.execute(job(project)).await
+    }
+
+    fn asked(&self) -> Vec<Value> {
+        self.asked.lock().expect("never poisoned").clone()
+    }
+}
+
+async fn serve(stream: TcpStream, answers: &[(u16, &str)], asked: Arc<Mutex<Vec<Value>>>) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().expect("a number");
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.expect("a body");
+        let (status, answer) = {
+            let mut asked = asked.lock().expect("never poisoned");
+            asked.push(serde_json::from_slice(&body).expect("JSON"));
+            answers[(asked.len() - 1).min(answers.len() - 1)]
+        };
+        let head = format!(
+            "HTTP/1.1 {status} Any\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("written");
+        stream.write_all(answer.as_bytes()).await.expect("written");
+    }
+}
+
+fn job(project: ProjectName) -> AttemptJob {
+    let spec = StepSpec {
+        phase: None,
+        action: Action::Run { argv: Vec::new() },
+        inputs: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        env: BTreeMap::new(),
+        after: Default::default(),
+        when: None,
+        reads_metrics: Default::default(),
+        reads_params: Default::default(),
+        finally: false,
+        package: None,
+        retries: Retries::default(),
+        timeout_seconds: 60,
+        resources: Resources::default(),
+        cache: CachePolicy::Off,
+        compute: Default::default(),
+        image: None,
+    };
+    AttemptJob {
+        project,
+        pipeline: PipelineName::new("train").expect("a name"),
+        run: RunId::new("20261124-230239-x7k2").expect("an id"),
+        step: StepName::new("fit").expect("a name"),
+        attempt: 2,
+        spec: Arc::new(spec),
+        package: None,
+        params: Arc::default(),
+        inputs: BTreeMap::new(),
+        secrets: Arc::default(),
+        run_status: None,
+        timeout: Duration::from_secs(60),
+        stop: watch::channel(Stop::No).1,
+    }
+}
+
+fn failed(outcome: AttemptOutcome) -> (FailureClass, String) {
+    match outcome {
+        AttemptOutcome::Failed(failure) => (failure.class, failure.message),
+        other => panic!("a failure, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_task_is_told_which_attempt_it_is_for_and_nothing_else() {
+    let ecs = Ecs::answering(&[STARTED]).await;
+    assert_eq!(ecs.execute().await, AttemptOutcome::Handed);
+    let asked = ecs.asked();
+    assert_eq!(asked.len(), 1);
+    let text = serde_json::to_string_pretty(&asked[0]).expect("JSON");
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn a_task_for_which_there_is_no_room_is_asked_for_again_with_the_same_token_and_one_that_was_started_is_adopted()
+{
+    let ecs = Ecs::answering(&[NO_ROOM, NO_ROOM, CONFLICT]).await;
+    assert_eq!(ecs.execute().await, AttemptOutcome::Handed);
+    let asked = ecs.asked();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|request| request == &asked[0]), "the requests are the same, token included");
+    assert_eq!(asked[0]["clientToken"].as_str().map(str::len), Some(64));
+}
+
+#[tokio::test]
+async fn an_attempt_whose_task_never_finds_room_fails_as_throttled() {
+    let ecs = Ecs::answering(&[NO_ROOM]).await;
+    let (class, message) = failed(ecs.execute().await);
+    assert_eq!(class, FailureClass::Throttled);
+    insta::assert_snapshot!(message, @"Fargate has no room for the task: RESOURCE:FARGATE, no capacity");
+    assert_eq!(ecs.asked().len(), 5);
+}
+
+#[tokio::test]
+async fn what_trying_again_at_once_does_not_mend_is_not_tried_again() {
+    let ecs = Ecs::answering(&[NO_CLUSTER]).await;
+    let (class, message) = failed(ecs.execute().await);
+    assert_eq!((class, ecs.asked().len()), (FailureClass::Infrastructure, 1));
+    insta::assert_snapshot!(message, @"the task could not be started: RunTask was refused: ClusterNotFoundException: Cluster not found (HTTP 400)");
+    let ecs = Ecs::answering(&[INVALID]).await;
+    let (class, _) = failed(ecs.execute().await);
+    assert_eq!((class, ecs.asked().len()), (FailureClass::Poison, 1));
+}
