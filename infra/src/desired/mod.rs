@@ -7,6 +7,7 @@ mod object_filters;
 mod policy_size;
 mod resource_set;
 mod scope;
+mod secrets;
 mod starter;
 mod statements;
 mod step;

@@ -16,18 +16,14 @@ use liminal_schemas::aws::runtime::managed_python;
 use liminal_schemas::aws::variables;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::graph::Graph;
-use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::Placement;
 use liminal_schemas::release::Release;
-use liminal_schemas::release::SecretRef;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 use liminal_schemas::step::Compute;
 use liminal_schemas::step::StepSpec;
-use liminal_schemas::template::Reference;
-use liminal_schemas::template::Template;
 
 use super::AwsInput;
 use super::DesiredProblem;
@@ -113,37 +109,6 @@ impl StepInput<'_> {
             package,
         })?;
         Ok(known.python.as_ref())
-    }
-
-    /// The secrets that the step's templates name, by reference.
-    fn secrets(&self) -> BTreeMap<&FieldName, &SecretRef> {
-        let references = self.spec.templates().flat_map(Template::references);
-        let used = references.filter_map(|reference| match reference {
-            Reference::Secret(name) => Some((name, self.release.secrets.get(name)?)),
-            Reference::Input(_)
-            | Reference::Output(_)
-            | Reference::Param(_)
-            | Reference::RunId
-            | Reference::StepName => None,
-        });
-        used.collect()
-    }
-
-    fn check_secrets(&self) -> Result<(), DesiredProblem> {
-        for (secret, reference) in self.secrets() {
-            match reference {
-                SecretRef::Env(variable) => {
-                    return Err(DesiredProblem::SecretOfMachine {
-                        pipeline: self.pipeline.clone(),
-                        step: self.step.clone(),
-                        secret: secret.clone(),
-                        variable: variable.clone(),
-                    });
-                }
-                SecretRef::SecretsManager { .. } | SecretRef::Parameter(_) => {}
-            }
-        }
-        Ok(())
     }
 
     /// The bundle of the step's code, with or without a runner.

@@ -149,6 +149,7 @@ impl StepInput<'_> {
         let scope = self.scope;
         let mut allowed = self.protocol();
         allowed.push(self.leaves_outputs());
+        allowed.extend(self.reads_secrets());
         let code = ["bundles/*", "packages/*"].map(|key| scope.object_arn(key));
         allowed.push(allow("FetchCode", &["s3:GetObject"], code));
         statements::role(scope, &[self.pipeline.as_str(), self.step.as_str(), "task"], TASKS, allowed)
