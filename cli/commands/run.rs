@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
@@ -9,6 +10,9 @@ use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::SourceVersion;
+use liminal_schemas::run::TriggerObject;
+use liminal_schemas::step::InputSource;
+use liminal_schemas::step::StepSpec;
 use liminal_schemas::value::Value;
 
 use crate::app::Context;
@@ -27,7 +31,7 @@ use crate::project;
 /// Steps whose code, inputs and parameters are those of an earlier run take their results from it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  liminal run train\n  liminal run train --set seed=7 --fresh train\n  liminal run --live -o json"
+    after_help = "Examples:\n  liminal run train\n  liminal run train --set seed=7 --fresh train\n  liminal run --live -o json\n  liminal run score --object in/rows.csv"
 )]
 pub(crate) struct RunArgs {
     /// The pipeline; may be left out when there is one.
@@ -35,6 +39,9 @@ pub(crate) struct RunArgs {
     /// Set a parameter for this run.
     #[arg(long = "set", value_name = "PARAM=VALUE")]
     params: Vec<String>,
+    /// Give the run this file as `trigger.object`, in place of one that starts it by landing in a bucket.
+    #[arg(long, value_name = "FILE")]
+    object: Option<String>,
     /// Take no result from earlier runs.
     #[arg(long)]
     no_cache: bool,
@@ -107,6 +114,7 @@ async fn record(
 ) -> Result<(RunRecord, Carry), CliError> {
     let params = parameters(release, &args.params)?;
     let fresh = known_steps(release, &args.fresh)?;
+    let object = trigger_object(environment, release, args.object.as_deref()).await?;
     let interrupt = environment.listen(context)?;
     let record = RunRecord {
         schema: RUN_SCHEMA,
@@ -115,13 +123,44 @@ async fn record(
         revision: release.revision(),
         params,
         models: environment.pin_models(release).await?,
-        object: None,
+        object,
         cache: RunCache { off: args.no_cache, fresh },
         source,
         started_at: environment.now(),
         started_by: context.settings.user.clone(),
     };
     Ok((record, Carry { jobs: args.jobs, output: args.output, interrupt }))
+}
+
+/// The object that a run is given by hand. Without one, a run that needs it would fail in the middle.
+async fn trigger_object(
+    environment: &Environment,
+    release: &Release,
+    file: Option<&str>,
+) -> Result<Option<TriggerObject>, CliError> {
+    let takes_object = |spec: &StepSpec| spec.inputs.values().any(|source| *source == InputSource::Trigger);
+    let taker = release.steps.iter().find(|(_, spec)| takes_object(spec)).map(|(step, _)| step);
+    let pipeline = &release.pipeline;
+    let Some(file) = file else {
+        return match taker {
+            None => Ok(None),
+            Some(step) => Err(CliError::new(format!("step {step} needs `trigger.object`, and this run has none"))
+                .hint(format!("give it a file: `liminal run {pipeline} --object FILE`"))
+                .exit(ExitCode::Usage)),
+        };
+    };
+    if taker.is_none() {
+        return Err(CliError::new(format!("no step of pipeline {pipeline} takes `trigger.object`"))
+            .hint("leave out `--object`, or name it in a step: `inputs: {rows: trigger.object}`")
+            .exit(ExitCode::Usage));
+    }
+    if file.starts_with("s3://") {
+        return Err(CliError::new(format!("{file} is no file of this machine"))
+            .hint(format!("fetch it first, as by `aws s3 cp {file} .`, and give the file"))
+            .exit(ExitCode::Usage));
+    }
+    let artifact = environment.artifacts().bring_in(Path::new(file)).await?;
+    Ok(Some(TriggerObject { uri: file.to_owned(), version: None, artifact }))
 }
 
 /// The value of every parameter: what `--set` says, else the default.

@@ -9,6 +9,7 @@ use liminal_schemas::run::Artifact;
 use super::Environment;
 use super::environment::Platform;
 use crate::error::CliError;
+use crate::error::While as _;
 
 /// The artifacts of an environment.
 pub(crate) enum Artifacts<'a> {
@@ -39,6 +40,14 @@ impl Artifacts<'_> {
     pub(crate) async fn read(&self, artifact: &Artifact) -> Result<Vec<u8>, CliError> {
         match self {
             Self::Local(files) => files.read(artifact).map_err(CliError::from_failure),
+        }
+    }
+
+    /// Copies a file into the environment, so that a run can take it as an input.
+    #[expect(clippy::unused_async, reason = "other platforms upload")]
+    pub(crate) async fn bring_in(&self, file: &Path) -> Result<Artifact, CliError> {
+        match self {
+            Self::Local(files) => files.bring_in(file).or_failed(|| format!("{} can not be read", file.display())),
         }
     }
 

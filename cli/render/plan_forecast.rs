@@ -59,7 +59,8 @@ impl<'a> Forecast<'a> {
             && self.steps.iter().all(|(_, what)| match what {
                 StepForecast::Runs(RerunReason::NeverRan | RerunReason::CacheOff | RerunReason::Finally)
                 | StepForecast::Depends(_) => true,
-                StepForecast::Cached | StepForecast::Runs(RerunReason::Expired | RerunReason::Changed { .. }) => false,
+                StepForecast::Cached
+                | StepForecast::Runs(RerunReason::Expired | RerunReason::Object | RerunReason::Changed { .. }) => false,
             })
     }
 
@@ -84,6 +85,7 @@ pub(crate) fn rerun_reason(reason: &RerunReason, style: &Style) -> String {
         RerunReason::NeverRan => "never ran before".to_owned(),
         RerunReason::CacheOff => "its cache is turned off".to_owned(),
         RerunReason::Finally => "steps under `finally:` run every time".to_owned(),
+        RerunReason::Object => "it takes the object that starts the run".to_owned(),
         RerunReason::Expired => "its last result is too old or gone".to_owned(),
         RerunReason::Changed { what, before, after } => {
             let what = one_line(what);

@@ -210,6 +210,8 @@ pub enum RerunReason {
     Finally,
     /// The last result is older than the definition allows, or gone.
     Expired,
+    /// It takes the object that starts the run, which is known only then.
+    Object,
     /// A part of its key differs: what it is, before, after.
     Changed {
         /// The part, as a path: `code/train.py`, `params.seed`, `inputs.data`.

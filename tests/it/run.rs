@@ -55,6 +55,39 @@ fn parameters_are_typed_and_part_of_the_key() {
 }
 
 #[test]
+fn a_run_takes_the_object_that_it_is_given() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  score:\n    triggers: [{object: {prefix: in/}}]\n    steps:\n      count:\n        run: [sh, -c, 'wc -l < $1 > $2', sh, \"{{ inputs.rows }}\", \"{{ outputs.o }}\"]\n        inputs: {rows: trigger.object}\n        outputs: {o: o.txt}\n",
+    );
+    let _ = project.liminal(&["run"]).exits(64).says("count needs `trigger.object`").says("--object FILE");
+    let _ = project.liminal(&["run", "--object", "gone.csv"]).exits(1).says("gone.csv can not be read");
+    let _ = project.liminal(&["run", "--object", "."]).exits(1).says("no regular file");
+    let _ = project.liminal(&["run", "--object", "s3://b/in/rows.csv"]).exits(64).says("aws s3 cp");
+    project.write("rows.csv", "1\n2\n3\n");
+    let _ = project.liminal(&["run", "--object", "rows.csv"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "count.o"]).trim(), "3");
+    let _ = project.liminal(&["lineage", "count.o"]).exits(0).prints("rows.csv");
+    let _ = project.liminal(&["why", "count"]).exits(0).prints("it takes the object that starts the run");
+    let again = project.json(&["run", "--object", "rows.csv", "-o", "json"]);
+    assert_eq!(again["commits"]["count"]["status"], "cached", "the same bytes are the same input");
+    project.write("rows.csv", "1\n2\n3\n4\n");
+    let _ = project.liminal(&["run", "--object", "rows.csv"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "count.o"]).trim(), "4");
+    let _ = project.liminal(&["why", "count"]).exits(0).prints("inputs.rows");
+    let plain = one_step("        run: [\"true\"]\n");
+    plain.write("rows.csv", "1\n");
+    let _ = plain.liminal(&["run", "--object", "rows.csv"]).exits(64).says("takes `trigger.object`");
+}
+
+#[test]
+fn secrets_of_aws_are_not_for_this_machine() {
+    let project = Project::new(
+        "project: demo\nsecrets: {key: \"secretsmanager:demo/key\"}\npipelines: {p: {steps: {s: {run: [\"true\"], env: {KEY: \"{{ secrets.key }}\"}}}}}\n",
+    );
+    let _ = project.liminal(&["run"]).exits(1).says("L0405").says("environments: {local: {secrets: {key: env:KEY}}}");
+}
+
+#[test]
 fn a_step_that_fails_fails_the_run_and_shows_why() {
     let project = Project::new(
         "project: demo\npipelines:\n  p:\n    steps:\n      bad:\n        run: [sh, -c, 'echo the disk is on fire >&2; exit 3']\n      next:\n        run: [\"true\"]\n        after: [bad]\n    finally:\n      tell:\n        run: [sh, -c, 'echo $LIMINAL_RUN_STATUS > $1', sh, \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n",

@@ -23,6 +23,7 @@ use crate::artifact::Purpose;
 use crate::attempt::failure;
 use crate::attempt::outputs::FoundOutput;
 use crate::attempt::outputs::hash_file;
+use crate::local::store::TEMPORARY;
 
 /// From this size on a file is linked, not copied, in bytes: copying less costs no more than linking.
 const LINKED_FROM: u64 = 1 << 20;
@@ -166,6 +167,28 @@ impl LocalArtifacts {
         }
         let content = self.content(digest)?;
         create().and_then(|mut file| file.write_all(&content)).map_err(placed)
+    }
+
+    /// Copies a file of this machine into the store, so that a run can take it as an input. The file stays as it is.
+    ///
+    /// # Errors
+    /// When it is no regular file, or the file system refuses.
+    pub fn bring_in(&self, file: &Path) -> io::Result<Artifact> {
+        let mut from = File::open(file)?;
+        if !from.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        let waiting = self.objects.join(TEMPORARY);
+        fs::create_dir_all(&waiting)?;
+        // What was copied is hashed, not what was read: the file may change meanwhile.
+        let mut copy = tempfile::Builder::new().prefix("object-").tempfile_in(&waiting)?;
+        io::copy(&mut from, copy.as_file_mut())?;
+        let (digest, bytes) = hash_file(copy.path())?;
+        copy.as_file().set_permissions(fs::Permissions::from_mode(0o444))?;
+        let object = self.object(&digest);
+        fs::create_dir_all(object.parent().unwrap_or(&self.objects))?;
+        copy.persist(&object).map_err(|error| error.error)?;
+        Ok(Artifact { digest, kind: ArtifactKind::File, bytes })
     }
 
     /// Moves what an attempt left into the store.

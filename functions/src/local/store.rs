@@ -24,7 +24,7 @@ use crate::ports::StoreError;
 use crate::ports::Swap;
 
 /// Where content waits to become an object: in the same file system, under a name that no key has.
-const TEMPORARY: &str = ".tmp";
+pub(super) const TEMPORARY: &str = ".tmp";
 
 /// Where the locks of compare-and-swap are, one per key that was ever swapped.
 const LOCKS: &str = ".locks";

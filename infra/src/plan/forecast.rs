@@ -95,7 +95,11 @@ fn one(
     let facts = match facts(input, name, step, outputs) {
         Ok(facts) => facts,
         Err(Unknown::Maker(maker)) => return (own_change_or(input, name, step, StepForecast::Depends(maker)), None),
-        Err(Unknown::Model | Unknown::Object) => return (StepForecast::Runs(RerunReason::NeverRan), None),
+        Err(Unknown::Model) => return (StepForecast::Runs(RerunReason::NeverRan), None),
+        Err(Unknown::Object) => {
+            let reason = if input.last.contains_key(name) { RerunReason::Object } else { RerunReason::NeverRan };
+            return (own_change_or(input, name, step, StepForecast::Runs(reason)), None);
+        }
     };
     let entry = cache.entry(&facts.parts.key());
     let expired = |entry: &CacheEntry| {
