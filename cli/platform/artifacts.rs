@@ -57,6 +57,14 @@ impl Artifacts<'_> {
         }
     }
 
+    /// Copies a file into the environment, so that a run can take it as an input.
+    #[expect(clippy::unused_async, reason = "other platforms upload")]
+    pub(crate) async fn bring_in(&self, file: &Path) -> Result<Artifact, CliError> {
+        match self {
+            Self::Local(files) => files.bring_in(file).or_failed(|| format!("{} can not be read", file.display())),
+        }
+    }
+
     /// Where the object of an artifact is: a path, or an address that other programs know.
     pub(crate) fn location(&self, digest: &Digest) -> String {
         match self {

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use liminal_schemas::definition::json_schema;
+use liminal_schemas::definition::load;
 use liminal_schemas::definition::read::read;
 use liminal_schemas::definition::yaml::MAX_FILE_BYTES;
 use liminal_schemas::files::RefusedFile;
 use liminal_schemas::finding::Code;
 use liminal_schemas::finding::Finding;
 use liminal_schemas::finding::Report;
+use liminal_schemas::name::EnvironmentName;
 use proptest::prelude::*;
 
 use crate::memory_files::MemoryFiles;
@@ -202,8 +204,8 @@ fn an_apache_liminal_definition_is_led_to_ours() {
     "#);
 }
 
-/// An example, as a text to spoil.
-const EXAMPLE: &str = include_str!("../../../examples/breast-cancer/liminal.yml");
+/// Definitions, as texts to spoil: an example, and one with every key.
+const EXAMPLES: [&str; 2] = [include_str!("../../../examples/breast-cancer/liminal.yml"), crate::reading::EVERYTHING];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
@@ -222,17 +224,23 @@ proptest! {
 
     #[test]
     fn no_spoiled_example_makes_reading_fail(
+        example in prop::sample::select(EXAMPLES.to_vec()),
+        environment in prop::sample::select(vec!["local", "staging", "prod"]),
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..30, "[-:#&*!|>'\"{}\\[\\], \né0a<]{0,6}"), 1..6)
     ) {
-        let mut text: Vec<char> = EXAMPLE.chars().collect();
+        let mut text: Vec<char> = example.chars().collect();
         for (at, length, insert) in edits {
             let at = at.index(text.len());
             let end = (at + length).min(text.len());
             text.splice(at..end, insert.chars());
         }
         let text: String = text.into_iter().collect();
-        let (_, report) = read(&MemoryFiles::new().with("liminal.yml", text), "liminal.yml", None);
-        assert_places_exist(&report);
+        let files = MemoryFiles::new().with("liminal.yml", text).with("requirements.txt", "");
+        let environment = EnvironmentName::new(environment).expect("a valid name");
+        match load(&files, "liminal.yml", Some(&environment)) {
+            Ok(loaded) => assert_places_exist(&loaded.report),
+            Err(report) => assert_places_exist(&report),
+        }
     }
 }
 
