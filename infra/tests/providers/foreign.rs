@@ -102,7 +102,7 @@ async fn a_log_group_schedule_rule_and_task_definition_of_somebody_else_are_left
         is_refused(&world, &everything.logs).await;
         let found = logs.describe_log_groups().log_group_name_prefix(name(&everything.logs)).send().await;
         let found = found.expect("log groups").log_groups.unwrap_or_default();
-        assert_eq!(found.first().and_then(|group| group.retention_in_days()), None);
+        assert_eq!(found.first().and_then(aws_sdk_cloudwatchlogs::types::LogGroup::retention_in_days), None);
 
         let events = aws_sdk_eventbridge::Client::new(&world.config);
         let request = events.put_rule().name(name(&everything.rule)).event_pattern(r#"{"source":["mine"]}"#);

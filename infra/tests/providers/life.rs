@@ -46,7 +46,10 @@ async fn everything_is_absent_made_found_and_removed_and_each_of_it_twice() {
         assert_eq!(made.len(), everything.in_order().len() + 2 - 1, "{made:#?}");
         for address in everything.in_order().into_iter().rev() {
             remove(&world, address).await;
-            assert!(!is_present(&world, address).await, "{address} is still there");
+            // moto lists families that have nothing in use.
+            if address != &everything.task || !world.is_on_moto() {
+                assert!(!is_present(&world, address).await, "{address} is still there");
+            }
             remove(&world, address).await;
         }
         assert_eq!(world.inventory().await, []);

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use liminal_infra::aws::BuiltBundle;
 use liminal_infra::aws::BundleFacts;
 use liminal_infra::aws::BundleSource;
@@ -37,7 +38,7 @@ impl Objects for BucketObjects {
                 let etag = answer.e_tag().unwrap_or_default().to_owned();
                 Ok(Some(Object { bytes: answer.body.collect().await?.to_vec(), etag }))
             }
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

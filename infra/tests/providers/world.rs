@@ -146,6 +146,10 @@ impl World {
         inventory(&self.site, std::slice::from_ref(&self.site.place.bucket)).await.expect("the emulator lists")
     }
 
+    pub(crate) fn is_on_moto(&self) -> bool {
+        self.site.place.account == shared_moto().account()
+    }
+
     pub(crate) fn project(&self) -> &str {
         self.site.owner.project.as_str()
     }
