@@ -16,6 +16,8 @@ pub(crate) const LIMINAL_CACHE_DIR: &str = "LIMINAL_CACHE_DIR";
 pub(crate) const LIMINAL_INPUT: &str = "LIMINAL_INPUT";
 /// `0` starts steps without the sandbox.
 pub(crate) const LIMINAL_SANDBOX: &str = "LIMINAL_SANDBOX";
+/// The runner that functions and tasks run, where it is not beside this program.
+pub(crate) const LIMINAL_RUNNER: &str = "LIMINAL_RUNNER";
 /// Where the process is to abort: for tests of recovery, in builds with the feature `failpoints`.
 #[cfg(feature = "failpoints")]
 pub(crate) const LIMINAL_CRASH_AT: &str = "LIMINAL_CRASH_AT";
@@ -26,6 +28,9 @@ pub(crate) const ALL: &[EnvVar] = &[
     EnvVar { name: LIMINAL_CACHE_DIR, meaning: "the folder for Python environments [~/.cache/liminal]" },
     EnvVar { name: LIMINAL_INPUT, meaning: "0 never asks questions, as --no-input does" },
     EnvVar { name: LIMINAL_SANDBOX, meaning: "0 starts steps without the sandbox that confines their writes" },
+    EnvVar { name: LIMINAL_RUNNER, meaning: "the runner for functions and tasks [liminal-runner beside liminal]" },
+    EnvVar { name: "AWS_PROFILE", meaning: "the profile of the AWS credentials, as for every AWS tool" },
+    EnvVar { name: "AWS_ENDPOINT_URL", meaning: "where AWS is, for emulators" },
     EnvVar { name: "NO_COLOR", meaning: "set to anything: no colour" },
     EnvVar { name: "CLICOLOR_FORCE", meaning: "set to anything but 0: colour even when not on a terminal" },
     EnvVar { name: "COLUMNS", meaning: "the width of text, where there is no terminal" },

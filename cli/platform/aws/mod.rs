@@ -1,0 +1,3 @@
+//! The `aws` platform as commands use it.
+
+mod follow;
