@@ -14,6 +14,9 @@ use crate::printer::Printer;
 pub(crate) const ENDS_STEPS: &str =
     "Stopping: what is under way is asked to end, and has a few seconds for it. Once more ends it at once.";
 
+/// What is said when the first signal ends the watching of a run that others carry forward.
+pub(crate) const ENDS_WATCHING: &str = "The run is not watched any longer.";
+
 /// What is said when the first signal ends an apply.
 pub(crate) const ENDS_APPLY: &str = "Stopping: what is under way is finished and recorded, and nothing new begins.";
 

@@ -9,6 +9,7 @@ use liminal_schemas::definition::Loaded;
 use liminal_schemas::definition::read::DEFAULT_ENVIRONMENT;
 use liminal_schemas::finding::Report;
 use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::ProjectName;
 use liminal_schemas::platform::PlatformSpec;
 use liminal_schemas::release::Release;
 
@@ -59,14 +60,17 @@ pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snaps
     result.or_failed(|| "the project's files can not be read".to_owned())
 }
 
-/// What carries the environment at hand out, read from the work tree, and nothing else of the definition.
-pub(crate) fn platform(context: &Context, directory: &Path) -> Result<PlatformSpec, CliError> {
+/// The project and what carries the environment at hand out, read from the work tree, and nothing else of the definition.
+pub(crate) fn platform(
+    context: &Context,
+    directory: &Path,
+) -> Result<(Option<ProjectName>, PlatformSpec), CliError> {
     let snapshot = snapshot(directory, None)?;
     let name = &context.settings.environment;
     match definition::environment(&snapshot, definition_file(directory), Some(name)) {
-        Ok(settings) => Ok(settings.platform),
+        Ok(settings) => Ok((Some(settings.project), settings.platform)),
         // This machine needs no settings, so that no definition, however broken, keeps anybody from what is on it.
-        Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok(PlatformSpec::Local),
+        Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok((None, PlatformSpec::Local)),
         Err(report) => Err(refuse(context, &report)),
     }
 }

@@ -23,7 +23,8 @@ use crate::project;
 
 /// Run a pipeline to its end.
 ///
-/// On the `local` platform this runs what is in the work tree, without an apply; `--live` runs what was applied.
+/// On the `local` platform this runs what is in the work tree, without an apply; `--live` runs what was applied. On `aws`
+/// it starts a run of what was applied, and watches it: Ctrl-C ends the watching, not the run.
 /// Steps whose code, inputs and parameters are those of an earlier run take their results from it.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -50,6 +51,9 @@ pub(crate) struct RunArgs {
     /// Run the release that is live instead of the work tree.
     #[arg(long)]
     live: bool,
+    /// Start the run and do not wait for its end. Only where the run is not on this machine.
+    #[arg(short, long, conflicts_with_all = ["output", "jobs"])]
+    detach: bool,
     /// The form of the summary.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
@@ -57,7 +61,9 @@ pub(crate) struct RunArgs {
 
 pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
     let environment = Environment::of_project(context).await?;
-    if args.live || !environment.runs_work_tree() {
+    let here = environment.runs_work_tree();
+    refuse_out_of_place(context, args, here)?;
+    if args.live || !here {
         return run_live(context, &environment, args).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
@@ -65,6 +71,25 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
     let (record, carry) = record(context, &environment, release, project.snapshot.version(), args).await?;
     environment.prepare_run(context, &project, &record, release).await?;
     environment.start_run(context, release, record, carry).await
+}
+
+/// Refuses flags that mean nothing where the run would be.
+fn refuse_out_of_place(context: &Context, args: &RunArgs, here: bool) -> Result<(), CliError> {
+    let name = &context.settings.environment;
+    let usage = |message: String, hint: String| Err(CliError::new(message).hint(hint).exit(ExitCode::Usage));
+    if here && args.detach {
+        let message = format!("a run in {name} is driven by this command, so that it can not be left alone");
+        return usage(message, "leave out --detach".to_owned());
+    }
+    if !here && args.rev.is_some() {
+        let message = format!("a run in {name} takes what was applied there, not a revision");
+        return usage(message, format!("`liminal apply -e {name} --rev REV` makes it live first"));
+    }
+    if !here && args.jobs.is_some() {
+        let message = format!("--jobs is about this machine, and a run in {name} is elsewhere");
+        return usage(message, "leave it out".to_owned());
+    }
+    Ok(())
 }
 
 /// Runs what was applied. The definition is not read, so a broken one is no hindrance.
@@ -121,7 +146,7 @@ async fn record(
         started_at: environment.now(),
         started_by: context.settings.user.clone(),
     };
-    Ok((record, Carry { jobs: args.jobs, output: args.output, interrupt }))
+    Ok((record, Carry { jobs: args.jobs, output: args.output, detach: args.detach, interrupt }))
 }
 
 /// The value of every parameter: what `--set` says, else the default.

@@ -15,6 +15,7 @@ use liminal_schemas::graph::Graph;
 use liminal_schemas::keys;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::platform::PlatformSpec;
 use liminal_schemas::release::Release;
@@ -22,6 +23,8 @@ use liminal_schemas::state::LivePointer;
 use liminal_schemas::time::UtcTime;
 use tokio::sync::watch;
 
+use super::aws;
+use super::aws::Aws;
 use super::local::Local;
 use super::store::Store;
 use crate::app::Context;
@@ -46,12 +49,16 @@ pub(crate) struct Environment {
 pub(super) enum Platform {
     /// This machine.
     Local(Local),
+    /// An account and region of AWS.
+    Aws(Box<Aws>),
 }
 
 /// Who sees to it that a run goes on.
 pub(crate) enum Carrier {
     /// A process, described in a few words: `process 17 on host since …`.
     Process(String),
+    /// The functions and tasks of the cloud.
+    Cloud,
     /// Nobody, until somebody resumes it.
     Nobody,
 }
@@ -60,17 +67,22 @@ impl Environment {
     /// The environment of the project that the settings point to. Of the definition, only its environments are read.
     pub(crate) async fn of_project(context: &Context) -> Result<Self, CliError> {
         let directory = project::locate(&context.settings.directory)?;
-        let platform = project::platform(context, &directory)?;
-        Self::on(context, &directory, &platform).await
+        let (project, platform) = project::platform(context, &directory)?;
+        Self::on(context, &directory, project, &platform).await
     }
 
     /// The environment of a project that was read.
     pub(crate) async fn of(context: &Context, project: &Project) -> Result<Self, CliError> {
-        Self::on(context, &project.directory, &project.loaded.resolved.platform).await
+        let resolved = &project.loaded.resolved;
+        Self::on(context, &project.directory, Some(resolved.project.clone()), &resolved.platform).await
     }
 
-    #[expect(clippy::unused_async, reason = "other platforms are asked who they are")]
-    async fn on(context: &Context, directory: &Path, platform: &PlatformSpec) -> Result<Self, CliError> {
+    async fn on(
+        context: &Context,
+        directory: &Path,
+        project: Option<ProjectName>,
+        platform: &PlatformSpec,
+    ) -> Result<Self, CliError> {
         let folder = directory.join(".liminal").join(context.settings.environment.as_str());
         let (platform, store) = match platform {
             PlatformSpec::Local => {
@@ -78,11 +90,11 @@ impl Environment {
                 let store = Store::Directory(local.store());
                 (Platform::Local(local), store)
             }
-            PlatformSpec::Aws(_) => {
-                return Err(CliError::new(format!(
-                    "the environment {} is on AWS, where this liminal can not work yet",
-                    context.settings.environment
-                )));
+            PlatformSpec::Aws(spec) => {
+                let project = project.ok_or_else(|| CliError::new("the definition names no project"))?;
+                let aws = Aws::connect(context, spec, &project).await?;
+                let store = Store::Bucket(aws.store());
+                (Platform::Aws(Box::new(aws)), store)
             }
         };
         Ok(Self { platform, store, folder, settings: context.settings.clone() })
@@ -125,13 +137,14 @@ impl Environment {
             Platform::Local(local) => local.driver(run).map_or(Carrier::Nobody, |driver| {
                 Carrier::Process(format!("process {} on {} since {}", driver.pid, driver.host, driver.since))
             }),
+            Platform::Aws(_) => Carrier::Cloud,
         }
     }
 
     /// Whether somebody sees to it that an open run goes on.
     pub(crate) fn is_carried(&self, run: &RunId) -> bool {
         match self.carrier(run) {
-            Carrier::Process(_) => true,
+            Carrier::Process(_) | Carrier::Cloud => true,
             Carrier::Nobody => false,
         }
     }
@@ -140,6 +153,7 @@ impl Environment {
     pub(crate) const fn poll_interval(&self) -> Duration {
         match &self.platform {
             Platform::Local(_) => Duration::from_millis(150),
+            Platform::Aws(_) => aws::POLL,
         }
     }
 
@@ -147,6 +161,7 @@ impl Environment {
     pub(crate) fn listen(&self, context: &Context) -> Result<watch::Receiver<Stop>, CliError> {
         let first = match &self.platform {
             Platform::Local(_) => interrupt::ENDS_STEPS,
+            Platform::Aws(_) => interrupt::ENDS_WATCHING,
         };
         interrupt::listen(&context.printer, first)
     }

@@ -11,6 +11,7 @@ use liminal_schemas::release::Release;
 use liminal_schemas::value::Value;
 
 use super::Environment;
+use super::aws::Results;
 use super::environment::Platform;
 use crate::error::CliError;
 use crate::past_keys;
@@ -38,6 +39,11 @@ impl Environment {
         };
         Ok(match &self.platform {
             Platform::Local(local) => forecast::forecast(&input, local),
+            Platform::Aws(_) => {
+                // What the last runs made is most likely what is asked for first.
+                let keys = last.values().map(|facts| facts.parts.key());
+                Results::settle(self.store(), keys, |known| forecast::forecast(&input, known)).await
+            }
         })
     }
 }

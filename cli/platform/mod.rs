@@ -2,6 +2,7 @@
 
 mod applying;
 mod artifacts;
+mod aws;
 mod effects;
 mod environment;
 mod forecast;

@@ -12,7 +12,6 @@ use crate::error::While as _;
 
 impl Environment {
     /// Where its objects are, if they can be read and written.
-    #[expect(clippy::unused_async, reason = "other platforms are asked")]
     pub(crate) async fn probe_store(&self) -> Result<String, CliError> {
         match &self.platform {
             Platform::Local(_) => {
@@ -21,6 +20,11 @@ impl Environment {
                     .and_then(|()| tempfile::NamedTempFile::new_in(folder).map(drop))
                     .or_failed(|| format!("{} can not be written", folder.display()))?;
                 Ok(folder.display().to_string())
+            }
+            Platform::Aws(aws) => {
+                self.store().list(keys::LIVE_PREFIX).await.or_failed(|| "the bucket can not be listed".to_owned())?;
+                let place = &aws.site.place;
+                Ok(format!("s3://{} in account {}, {}", place.bucket, place.account, place.region))
             }
         }
     }
@@ -32,6 +36,7 @@ impl Environment {
                 let opened = SqliteQueue::open(local.queue_file(), SystemClock);
                 Some(opened.map(|opened| opened.set_aside).or_failed(|| "the queue can not be opened".to_owned()))
             }
+            Platform::Aws(_) => None,
         }
     }
 }

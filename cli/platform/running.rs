@@ -30,6 +30,8 @@ pub(crate) struct Carry {
     pub(crate) jobs: Option<NonZeroU32>,
     /// The form of the summary.
     pub(crate) output: Format,
+    /// Whether to leave a run alone once it is started, where others carry it forward.
+    pub(crate) detach: bool,
     /// What Ctrl-C asks for.
     pub(crate) interrupt: watch::Receiver<Stop>,
 }
@@ -48,6 +50,7 @@ impl Environment {
     pub(crate) const fn runs_work_tree(&self) -> bool {
         match &self.platform {
             Platform::Local(_) => true,
+            Platform::Aws(_) => false,
         }
     }
 
@@ -64,6 +67,8 @@ impl Environment {
                 let starts_python = local.starts_python(self, project, record, release).await?;
                 local.publish(context, project, release, starts_python).await
             }
+            // What runs there was applied, and is in place.
+            Platform::Aws(_) => Ok(()),
         }
     }
 
@@ -77,6 +82,7 @@ impl Environment {
     ) -> CommandResult {
         match &self.platform {
             Platform::Local(local) => local.start(context, self, release, record, carry).await,
+            Platform::Aws(aws) => aws.start(context, self, release, record, carry).await,
         }
     }
 
@@ -90,6 +96,7 @@ impl Environment {
     ) -> CommandResult {
         match &self.platform {
             Platform::Local(local) => local.resume(context, self, name, release, carry).await,
+            Platform::Aws(aws) => aws.resume(context, self, name, release, carry).await,
         }
     }
 
@@ -101,6 +108,7 @@ impl Environment {
         self.store().put_if_absent(&key, &bytes).await.or_failed(|| format!("{key} can not be written"))?;
         match &self.platform {
             Platform::Local(local) => local.cancel(context, self, name).await,
+            Platform::Aws(aws) => aws.cancel(context, self, name).await,
         }
     }
 

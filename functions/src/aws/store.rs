@@ -78,6 +78,41 @@ impl S3Store {
         Ok(names.into_iter().collect())
     }
 
+    /// What an object has from a byte on, none when there is no such object: for logs that grow while they are read.
+    ///
+    /// # Errors
+    /// When the key is none, or the service fails.
+    pub async fn get_from(&self, key: &str, from: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        if from == 0 {
+            return Ok(self.get(key).await?.map(|object| object.bytes));
+        }
+        let full = self.place.key(key)?;
+        let answer = self
+            .client
+            .get_object()
+            .bucket(self.place.bucket())
+            .set_expected_bucket_owner(self.place.owner().map(str::to_owned))
+            .key(&full)
+            .range(format!("bytes={from}-"))
+            .send()
+            .await
+            .map_err(explain("GetObject"));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.is_code("NoSuchKey") => return Ok(None),
+            // There is nothing from that byte on.
+            Err(error) if error.is_status(416) => return Ok(Some(Vec::new())),
+            Err(error) => return Err(unavailable(key)(error)),
+        };
+        match answer.body.collect().await {
+            Ok(body) => Ok(Some(body.to_vec())),
+            Err(error) => {
+                let broken = AwsError::NoAnswer { operation: "GetObject", source: error.into() };
+                Err(unavailable(key)(broken))
+            }
+        }
+    }
+
     async fn write(&self, key: &str, bytes: &[u8], condition: Condition<'_>) -> Result<Written, StoreError> {
         let full = self.place.key(key)?;
         let sendings = Sendings::default();
