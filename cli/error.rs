@@ -43,6 +43,14 @@ impl CliError {
         result
     }
 
+    /// Adds an error as a reason, with its chain of sources.
+    pub(crate) fn cause(mut self, error: &dyn Error) -> Self {
+        let chain: Vec<String> =
+            std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+        self.causes.push(chain.join(": "));
+        self
+    }
+
     /// Something failed as a step would.
     pub(crate) fn from_failure(failure: Failure) -> Self {
         let error = Self::new(failure.message);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use liminal_infra::source::Snapshot;
 use liminal_schemas::definition;
@@ -27,7 +28,7 @@ pub(crate) struct Project {
     /// The folder that holds the definition.
     pub(crate) directory: PathBuf,
     /// Its files.
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Arc<Snapshot>,
     /// The definition and the releases that follow from it.
     pub(crate) loaded: Loaded,
 }
@@ -91,7 +92,7 @@ pub(crate) fn open(context: &Context, revision: Option<&str>) -> Result<Project,
     if revision.is_some() {
         warn_of_uncommitted(context, &snapshot.dirty_paths());
     }
-    Ok(Project { directory, snapshot, loaded })
+    Ok(Project { directory, snapshot: Arc::new(snapshot), loaded })
 }
 
 /// Whether the environment at hand is not on this machine, which may be known though the definition is broken.

@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use liminal_infra::source::Snapshot;
 use liminal_schemas::digest::Digest;
@@ -31,6 +32,9 @@ pub(crate) struct ApplyArgs {
     /// Apply this git revision instead of the work tree.
     #[arg(long, value_name = "REV", conflicts_with = "plan")]
     rev: Option<String>,
+    /// Leave functions the runner that they have, though there is a newer one.
+    #[arg(long, conflicts_with = "plan")]
+    keep_runner: bool,
     #[command(flatten)]
     approval: Approval,
 }
@@ -75,13 +79,13 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
         let revision = plan.base.source.commit.clone().filter(|_| !plan.base.source.dirty);
         let project = open_planned(context, &plan, revision.as_deref())?;
         let environment = Environment::of(context, &project).await?;
-        let files = (&project.snapshot, Some(project.snapshot.tree_digest()));
+        let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
         return carry_out(context, &environment, files, &plan, args.approval.options(true, false)).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project).await?;
-    let files = (&project.snapshot, Some(project.snapshot.tree_digest()));
+    let plan = environment.plan(&project, args.keep_runner).await?;
+    let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
     carry_out(context, &environment, files, &plan, args.approval.options(false, false)).await
 }
 
@@ -125,7 +129,7 @@ impl Approval {
 pub(crate) async fn carry_out(
     context: &Context,
     environment: &Environment,
-    (files, tree): (&Snapshot, Option<Digest>),
+    (files, tree): (Arc<Snapshot>, Option<Digest>),
     plan: &Plan,
     options: ApplyOptions,
 ) -> CommandResult {

@@ -17,6 +17,9 @@ pub(crate) struct PlanArgs {
     /// Plan from this git revision instead of the work tree.
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
+    /// Leave functions the runner that they have, though there is a newer one.
+    #[arg(long)]
+    keep_runner: bool,
     /// Save the plan, for `liminal apply FILE`.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -42,7 +45,7 @@ enum PlanFormat {
 pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project).await?;
+    let plan = environment.plan(&project, args.keep_runner).await?;
     if let Some(file) = &args.out {
         let bytes = serde_json::to_vec_pretty(&plan).or_failed(|| "the plan can not be written as JSON".to_owned())?;
         std::fs::write(file, bytes).or_failed(|| format!("{} can not be written", file.display()))?;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Plan;
 
@@ -40,5 +42,5 @@ pub(crate) async fn carry_out_without_project(
 ) -> CommandResult {
     let directory = project::locate(&context.settings.directory)?;
     let files = project::snapshot(&directory, None)?;
-    carry_out(context, environment, (&files, None), plan, options).await
+    carry_out(context, environment, (Arc::new(files), None), plan, options).await
 }

@@ -30,6 +30,7 @@ use tokio::sync::watch;
 use super::Environment;
 use super::objects::ControlClock;
 use super::resources::Material;
+use super::resources::recorded;
 use crate::app::Context;
 use crate::error::CliError;
 use crate::error::CommandResult;
@@ -53,14 +54,18 @@ impl Environment {
     pub(crate) async fn apply(
         &self,
         context: &Context,
-        files: &Snapshot,
+        files: Arc<Snapshot>,
         tree: Option<Digest>,
         plan: &Plan,
         options: &ApplyOptions,
     ) -> CommandResult {
         let progress = Progress::new(&context.printer);
-        let workshop = self.workshop(&progress);
-        let resources = workshop.resources(Material { files, packages: &plan.documents.packages });
+        let mut documents = recorded(self.state().await?.as_ref());
+        documents.extend(plan.documents.resources.clone());
+        let packages = &plan.documents.packages;
+        let material = Material { files, packages, documents, delete_messages: options.delete_data };
+        let workshop = self.workshop(&progress, material);
+        let resources = workshop.resources();
         let clock = ControlClock(SystemClock);
         let ports = Ports { objects: &workshop.objects, resources: &resources, clock: &clock };
         let stopped = stop_flag(interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?);

@@ -23,6 +23,11 @@ mod chosen {
         pub(crate) fn of<T>(&self, port: T) -> Crashing<T> {
             Crashing::new(port, self.0.clone())
         }
+
+        /// An effect that goes through no port.
+        pub(crate) async fn around<R>(&self, effect: impl Future<Output = R> + Send) -> R {
+            self.of(()).effect(effect).await
+        }
     }
 
     /// The plain store below.
@@ -48,6 +53,11 @@ mod chosen {
         #[expect(clippy::unused_self, reason = "the counterpart for tests counts here")]
         pub(crate) fn of<T>(&self, port: T) -> T {
             port
+        }
+
+        /// An effect that goes through no port.
+        pub(crate) async fn around<R>(&self, effect: impl Future<Output = R> + Send) -> R {
+            effect.await
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use liminal_infra::desired::AwsDesired;
 use liminal_infra::observe;
 use liminal_infra::plan;
 use liminal_infra::plan::Desired;
@@ -14,9 +16,12 @@ use liminal_infra::state::LoadedState;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Plan;
+use liminal_schemas::release::Release;
 
 use super::Environment;
+use super::environment::Platform;
 use super::resources::Material;
+use super::resources::recorded;
 use crate::error::CliError;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
@@ -25,8 +30,17 @@ use crate::project::Project;
 
 impl Environment {
     /// The plan that makes this environment what the definition says, with what the next runs would do.
-    pub(crate) async fn plan(&self, project: &Project) -> Result<Plan, CliError> {
+    pub(crate) async fn plan(&self, project: &Project, keep_runner: bool) -> Result<Plan, CliError> {
         let resolved = &project.loaded.resolved;
+        let revised = |(name, release): (&PipelineName, &Release)| (name.clone(), Revised::from(release.clone()));
+        let releases = resolved.releases.iter().map(revised).collect();
+        let state = self.state().await?;
+        let cloud = match &self.platform {
+            Platform::Local(_) => AwsDesired::default(),
+            Platform::Aws(aws) => {
+                aws.desired(self.store(), &releases, &resolved.packages, state.as_ref(), keep_runner).await?
+            }
+        };
         let desired = Desired {
             target: Target {
                 project: resolved.project.clone(),
@@ -35,18 +49,18 @@ impl Environment {
                 tree: project.snapshot.tree_digest(),
                 keep: resolved.keep,
             },
-            releases: resolved
-                .releases
-                .iter()
-                .map(|(name, release)| (name.clone(), Revised::from(release.clone())))
-                .collect(),
+            releases,
             packages: resolved.packages.clone(),
+            cloud: cloud.resources,
+            placements: cloud.placements,
         };
         let progress = Progress::silent();
-        let workshop = self.workshop(&progress);
-        let resources = workshop.resources(Material { files: &project.snapshot, packages: &desired.packages });
-        let state = self.state().await?;
-        let observed = observe::observe(&workshop.objects, &resources, &desired, state.as_ref())
+        let mut documents = recorded(state.as_ref());
+        documents.extend(desired.cloud.clone());
+        let files = Arc::clone(&project.snapshot);
+        let material = Material { files, packages: &desired.packages, documents, delete_messages: false };
+        let workshop = self.workshop(&progress, material);
+        let observed = observe::observe(&workshop.objects, &workshop.resources(), &desired, state.as_ref())
             .await
             .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))?;
         let mut plan = plan::plan(&desired, state.as_ref(), &observed).or_failed(|| "there is no plan".to_owned())?;
@@ -107,9 +121,10 @@ impl Environment {
         pipelines: Option<&BTreeSet<PipelineName>>,
     ) -> Result<Observed, CliError> {
         let (progress, packages) = (Progress::silent(), BTreeMap::new());
-        let workshop = self.workshop(&progress);
-        let resources = workshop.resources(Material { files: &NoFiles, packages: &packages });
-        observe::observe_deployed(&workshop.objects, &resources, Some(loaded), pipelines)
+        let documents = recorded(Some(loaded));
+        let material = Material { files: Arc::new(NoFiles), packages: &packages, documents, delete_messages: false };
+        let workshop = self.workshop(&progress, material);
+        observe::observe_deployed(&workshop.objects, &workshop.resources(), Some(loaded), pipelines)
             .await
             .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))
     }

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use liminal_functions::clock::SystemClock;
 use liminal_functions::local::queue::SqliteQueue;
 
+use liminal_functions::ports::ObjectStore as _;
+use liminal_schemas::keys;
+
 use super::Environment;
 use super::environment::Platform;
 use crate::error::CliError;

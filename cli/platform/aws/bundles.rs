@@ -14,43 +14,84 @@ use liminal_infra::bundle::BundleInputs;
 use liminal_infra::bundle::DependencyCache;
 use liminal_infra::bundle::ExtraFile;
 use liminal_infra::bundle::ExtraFiles;
+use liminal_infra::bundle::Installer;
 use liminal_infra::bundle::Target;
 use liminal_infra::ports::PortError;
 use liminal_schemas::aws::resource::BundleSpec;
+use liminal_schemas::aws::resource::CloudResource;
+use liminal_schemas::aws::resource::ResourceSpec;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::files::ProjectFiles;
 use liminal_schemas::keys;
 use liminal_schemas::release::PackageSpec;
+use liminal_schemas::state::ResourceAddress;
 
 use super::RunnerFile;
+use crate::env_vars;
+use crate::platform::Environment;
+use crate::platform::find_program;
+use crate::platform::resources::Material;
 use crate::platform::store::Store;
 use crate::progress::Progress;
 
 /// Builds bundles from what is at hand.
 pub(in crate::platform) struct Bundles<'a> {
-    /// Where bundles are that hold a runner which is to stay.
-    pub(in crate::platform) store: &'a Store,
-    /// For each runner that is in use, the smallest bundle that holds it.
-    pub(in crate::platform) holders: BTreeMap<Digest, Holder>,
-    /// The files of the project.
-    pub(in crate::platform) files: Arc<dyn ProjectFiles + Send + Sync>,
-    /// What the digests of packages stand for.
-    pub(in crate::platform) packages: &'a BTreeMap<Digest, PackageSpec>,
-    /// Where dependencies are kept and what installs them.
-    pub(in crate::platform) cache: DependencyCache,
+    store: &'a Store,
+    /// For each runner that is in use, a bundle that holds it.
+    holders: BTreeMap<Digest, Holder>,
+    files: Arc<dyn ProjectFiles + Send + Sync>,
+    packages: &'a BTreeMap<Digest, PackageSpec>,
+    cache: DependencyCache,
     /// Where zips are written to before they are sent.
-    pub(in crate::platform) folder: PathBuf,
-    /// Where people see what goes on.
-    pub(in crate::platform) progress: &'a Progress,
+    folder: PathBuf,
+    progress: &'a Progress,
 }
 
 /// A bundle that holds a runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::platform) struct Holder {
-    /// The bundle.
-    pub(in crate::platform) bundle: Digest,
+struct Holder {
+    bundle: Digest,
     /// Whether a Python runtime starts the runner in it.
-    pub(in crate::platform) python: bool,
+    python: bool,
+}
+
+impl<'a> Bundles<'a> {
+    /// Builds from the material of a plan.
+    pub(in crate::platform) fn new(environment: &'a Environment, material: &Material<'a>, progress: &'a Progress) -> Self {
+        let settings = environment.settings();
+        Self {
+            store: environment.store(),
+            holders: holders(&material.documents),
+            files: Arc::clone(&material.files),
+            packages: material.packages,
+            cache: DependencyCache {
+                cache_dir: settings.cache_dir.clone(),
+                installer: Installer {
+                    uv: find_program("uv", &settings.path),
+                    search_path: settings.path.clone(),
+                    variables: env_vars::all(),
+                },
+            },
+            folder: environment.folder().join("bundles"),
+            progress,
+        }
+    }
+}
+
+/// For each runner, the bundle that holds it and the least besides.
+fn holders(documents: &BTreeMap<ResourceAddress, CloudResource>) -> BTreeMap<Digest, Holder> {
+    let mut holders = BTreeMap::new();
+    for (address, resource) in documents {
+        let ResourceSpec::Bundle(bundle) = &resource.spec else { continue };
+        let Some(runner) = bundle.runner else { continue };
+        let holder = Holder { bundle: address.digest, python: bundle.python.is_some() };
+        if bundle.package.is_none() {
+            holders.insert(runner, holder);
+        } else {
+            holders.entry(runner).or_insert(holder);
+        }
+    }
+    holders
 }
 
 /// Why a bundle can not be built.

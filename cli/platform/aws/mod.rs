@@ -1,7 +1,7 @@
 //! The `aws` platform as commands use it: an account, a region and a bucket, found and checked once per command.
 
 mod account;
-mod bundles;
+mod desired;
 mod follow;
 mod results;
 mod run;
@@ -17,9 +17,10 @@ use liminal_functions::aws::store::S3Store;
 use liminal_infra::aws::Site;
 use liminal_schemas::aws::AwsSpec;
 use liminal_schemas::aws::names;
+use liminal_schemas::name::ProjectName;
 
-pub(super) use self::bundles::Bundles;
 pub(super) use self::results::Results;
+pub(super) use self::run::POLL;
 pub(super) use self::runner_file::RunnerFile;
 use super::effects::EffectStore;
 use super::effects::Effects;

@@ -54,7 +54,7 @@ impl Local {
         let packages = &project.loaded.resolved.packages;
         let objects = ControlObjects(&*self.store);
         let python = MachinePython { environments: self.environments(), progress: &progress };
-        let resources = LocalResources { objects: &objects, python: &python, files: &project.snapshot, packages };
+        let resources = LocalResources { objects: &objects, python: &python, files: &*project.snapshot, packages };
         let used: BTreeSet<Digest> = release.steps.values().filter_map(|step| step.package).collect();
         let mut addresses = BTreeSet::new();
         for digest in used {

@@ -62,7 +62,8 @@ impl<T> Crashing<T> {
         &self.inner
     }
 
-    async fn effect<R>(&self, effect: impl Future<Output = R> + Send) -> R {
+    /// Counts an effect, whatever it is on.
+    pub async fn effect<R>(&self, effect: impl Future<Output = R> + Send) -> R {
         self.crash.moment();
         let result = effect.await;
         self.crash.moment();

@@ -6,6 +6,7 @@
 //! what is ours without any record of it.
 
 mod account;
+mod bucket;
 mod bundle;
 mod clients;
 mod drift;
@@ -23,6 +24,7 @@ mod resources;
 mod retry;
 mod role;
 mod rule;
+mod running_tasks;
 mod schedule;
 mod site;
 mod tags;
@@ -31,6 +33,7 @@ mod task_definition;
 pub use self::account::AccountError;
 pub use self::account::boundary;
 pub use self::account::locate;
+pub use self::bucket::has_bucket;
 pub use self::bundle::BuiltBundle;
 pub use self::bundle::BundleFacts;
 pub use self::bundle::BundleSource;
@@ -41,5 +44,8 @@ pub use self::error::CallError;
 pub use self::inventory::Found;
 pub use self::inventory::inventory;
 pub use self::resources::AwsResources;
+pub use self::running_tasks::RunningTask;
+pub use self::running_tasks::running_tasks;
+pub use self::running_tasks::stop_task;
 pub use self::site::Site;
 pub use self::tags::Owner;
