@@ -74,6 +74,7 @@ fn dispatch(context: &Context, command: Command) -> CommandResult {
         Command::Why(args) => block_on(commands::why::run(context, &args)),
         Command::Resume(args) => block_on(commands::resume::run(context, &args)),
         Command::Cancel(args) => block_on(commands::cancel::run(context, &args)),
+        Command::EmulateTasks(args) => block_on(commands::emulate_tasks::run(context, &args)),
         Command::State(args) => block_on(commands::state::run(context, &args)),
         Command::Doctor(args) => block_on(commands::doctor::run(context, &args)),
     }

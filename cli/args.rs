@@ -88,6 +88,7 @@ pub(crate) enum Command {
     Cancel(commands::cancel::CancelArgs),
     State(commands::state::StateArgs),
     Doctor(commands::doctor::DoctorArgs),
+    EmulateTasks(commands::emulate_tasks::EmulateTasksArgs),
     Schema(commands::schema::SchemaArgs),
     Explain(commands::explain::ExplainArgs),
     Completions(commands::completions::CompletionsArgs),

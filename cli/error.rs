@@ -45,9 +45,13 @@ impl CliError {
 
     /// Adds an error as a reason, with its chain of sources.
     pub(crate) fn cause(mut self, error: &dyn Error) -> Self {
-        let chain: Vec<String> =
-            std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-        self.causes.push(chain.join(": "));
+        let mut chain = error.to_string();
+        let mut next = error.source();
+        while let Some(error) = next {
+            let _ = write!(chain, ": {error}");
+            next = error.source();
+        }
+        self.causes.push(chain);
         self
     }
 

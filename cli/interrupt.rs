@@ -17,6 +17,9 @@ pub(crate) const ENDS_STEPS: &str =
 /// What is said when the first signal ends the watching of a run that others carry forward.
 pub(crate) const ENDS_WATCHING: &str = "The run is not watched any longer.";
 
+/// What is said when the first signal ends what stands in for a service.
+pub(crate) const ENDS_TASKS: &str = "Stopping: tasks that run are ended.";
+
 /// What is said when the first signal ends an apply.
 pub(crate) const ENDS_APPLY: &str = "Stopping: what is under way is finished and recorded, and nothing new begins.";
 

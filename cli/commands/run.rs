@@ -188,37 +188,6 @@ async fn trigger_object(
     Ok(Some(TriggerObject { uri: file.to_owned(), version: None, artifact }))
 }
 
-/// The object that a run is given by hand. Without one, a run that needs it would fail in the middle.
-async fn trigger_object(
-    environment: &Environment,
-    release: &Release,
-    file: Option<&str>,
-) -> Result<Option<TriggerObject>, CliError> {
-    let takes_object = |spec: &StepSpec| spec.inputs.values().any(|source| *source == InputSource::Trigger);
-    let taker = release.steps.iter().find(|(_, spec)| takes_object(spec)).map(|(step, _)| step);
-    let pipeline = &release.pipeline;
-    let Some(file) = file else {
-        return match taker {
-            None => Ok(None),
-            Some(step) => Err(CliError::new(format!("step {step} needs `trigger.object`, and this run has none"))
-                .hint(format!("give it a file: `liminal run {pipeline} --object FILE`"))
-                .exit(ExitCode::Usage)),
-        };
-    };
-    if taker.is_none() {
-        return Err(CliError::new(format!("no step of pipeline {pipeline} takes `trigger.object`"))
-            .hint("leave out `--object`, or name it in a step: `inputs: {rows: trigger.object}`")
-            .exit(ExitCode::Usage));
-    }
-    if file.starts_with("s3://") {
-        return Err(CliError::new(format!("{file} is no file of this machine"))
-            .hint(format!("fetch it first, as by `aws s3 cp {file} .`, and give the file"))
-            .exit(ExitCode::Usage));
-    }
-    let artifact = environment.artifacts().bring_in(Path::new(file)).await?;
-    Ok(Some(TriggerObject { uri: file.to_owned(), version: None, artifact }))
-}
-
 /// The value of every parameter: what `--set` says, else the default.
 fn parameters(release: &Release, settings: &[String]) -> Result<BTreeMap<FieldName, Value>, CliError> {
     let usage = |message: String| CliError::new(message).exit(ExitCode::Usage);

@@ -12,7 +12,6 @@ use super::Environment;
 use super::environment::Platform;
 use super::store::Store;
 use crate::error::CliError;
-use crate::error::While as _;
 
 /// The artifacts of an environment.
 pub(crate) enum Artifacts<'a> {
@@ -46,22 +45,6 @@ impl Artifacts<'_> {
         match self {
             Self::Local(files) => files.read(artifact).map_err(CliError::from_failure),
             Self::Aws(objects, _) => objects.read(artifact).await.map_err(CliError::from_failure),
-        }
-    }
-
-    /// Copies a file into the environment, so that a run can take it as an input.
-    #[expect(clippy::unused_async, reason = "other platforms upload")]
-    pub(crate) async fn bring_in(&self, file: &Path) -> Result<Artifact, CliError> {
-        match self {
-            Self::Local(files) => files.bring_in(file).or_failed(|| format!("{} can not be read", file.display())),
-        }
-    }
-
-    /// Copies a file into the environment, so that a run can take it as an input.
-    #[expect(clippy::unused_async, reason = "other platforms upload")]
-    pub(crate) async fn bring_in(&self, file: &Path) -> Result<Artifact, CliError> {
-        match self {
-            Self::Local(files) => files.bring_in(file).or_failed(|| format!("{} can not be read", file.display())),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
+use crate::interrupt;
 use crate::project::Project;
 use crate::records::RunName;
 
@@ -109,6 +110,19 @@ impl Environment {
         match &self.platform {
             Platform::Local(local) => local.cancel(context, self, name).await,
             Platform::Aws(aws) => aws.cancel(context, self, name).await,
+        }
+    }
+
+    /// Carries out tasks that a service only records.
+    pub(crate) async fn emulate_tasks(&self, context: &Context, once: bool) -> Result<(), CliError> {
+        match &self.platform {
+            Platform::Local(_) => Err(CliError::new(format!("environment {} has no tasks: it is on `local`", self.name()))
+                .hint("-e ENV names an environment on `aws`")
+                .exit(ExitCode::Usage)),
+            Platform::Aws(aws) => {
+                let stop = interrupt::listen(&context.printer, interrupt::ENDS_TASKS)?;
+                aws.emulate_tasks(context, once, stop).await
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod aws;
 mod commands;
 mod definition;
 mod docs;

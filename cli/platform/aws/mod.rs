@@ -1,11 +1,13 @@
 //! The `aws` platform as commands use it: an account, a region and a bucket, found and checked once per command.
 
 mod account;
+mod bundles;
 mod desired;
 mod follow;
 mod results;
 mod run;
 mod runner_file;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use liminal_schemas::aws::AwsSpec;
 use liminal_schemas::aws::names;
 use liminal_schemas::name::ProjectName;
 
+pub(super) use self::bundles::Bundles;
 pub(super) use self::results::Results;
 pub(super) use self::run::POLL;
 pub(super) use self::runner_file::RunnerFile;

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use liminal_schemas::aws::names::TASK_CONTAINER;
+use liminal_schemas::aws::variables;
 
 use super::clients::Clients;
 use super::error::AwsError;
 use super::error::failed;
+use super::site::Site;
+use super::tags::Owner;
 
 /// A task that runs, as far as the service knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +22,12 @@ pub struct RunningTask {
     pub environment: BTreeMap<String, String>,
 }
 
-/// The tasks of families with a prefix that run in a cluster, whoever carries them out. A cluster that is not there has
-/// none.
+/// The tasks of an environment that run in a cluster, whoever carries them out. A cluster that is not there has none.
 ///
 /// # Errors
 /// When the service can not be asked.
-pub async fn running_tasks(clients: &Clients, cluster: &str, prefix: &str) -> Result<Vec<RunningTask>, AwsError> {
+pub async fn running_tasks(site: &Site, cluster: &str) -> Result<Vec<RunningTask>, AwsError> {
+    let clients = &site.clients;
     let mut arns = Vec::new();
     let mut pages = clients.ecs.list_tasks().cluster(cluster).into_paginator().send();
     while let Some(page) = pages.next().await {
@@ -41,14 +44,16 @@ pub async fn running_tasks(clients: &Clients, cluster: &str, prefix: &str) -> Re
         let described = described.map_err(failed("ecs:DescribeTasks", cluster))?;
         for task in described.tasks.unwrap_or_default() {
             let (Some(arn), Some(definition)) = (task.task_arn, task.task_definition_arn) else { continue };
-            let family = definition.rsplit('/').next().unwrap_or_default();
-            if !family.starts_with(prefix) || task.last_status.as_deref() == Some("STOPPED") {
+            if task.last_status.as_deref() == Some("STOPPED") {
                 continue;
             }
             if !definitions.contains_key(&definition) {
                 definitions.insert(definition.clone(), container(clients, &definition).await?);
             }
             let mut container = definitions.get(&definition).cloned().unwrap_or_default();
+            if !container.serves(&site.owner) {
+                continue;
+            }
             let overrides = task.overrides.and_then(|overrides| overrides.container_overrides).unwrap_or_default();
             for own in overrides.into_iter().filter(|own| own.name.as_deref() == Some(TASK_CONTAINER)) {
                 container.command = own.command.unwrap_or(container.command);
@@ -67,6 +72,14 @@ const MOST_DESCRIBED: usize = 100;
 struct Container {
     command: Vec<String>,
     environment: BTreeMap<String, String>,
+}
+
+impl Container {
+    /// Whether it is one of ours: others share the cluster.
+    fn serves(&self, owner: &Owner) -> bool {
+        let is = |name: &str, value: &str| self.environment.get(name).is_some_and(|found| found == value);
+        is(variables::PROJECT, owner.project.as_str()) && is(variables::ENVIRONMENT, owner.environment.as_str())
+    }
 }
 
 async fn container(clients: &Clients, definition: &str) -> Result<Container, AwsError> {
@@ -89,8 +102,8 @@ fn pair(variable: aws_sdk_ecs::types::KeyValuePair) -> Option<(String, String)> 
 ///
 /// # Errors
 /// When the service refuses.
-pub async fn stop_task(clients: &Clients, cluster: &str, arn: &str, reason: &str) -> Result<(), AwsError> {
-    let stopped = clients.ecs.stop_task().cluster(cluster).task(arn).reason(reason).send().await;
+pub async fn stop_task(site: &Site, cluster: &str, arn: &str, reason: &str) -> Result<(), AwsError> {
+    let stopped = site.clients.ecs.stop_task().cluster(cluster).task(arn).reason(reason).send().await;
     stopped.map_err(failed("ecs:StopTask", arn))?;
     Ok(())
 }
