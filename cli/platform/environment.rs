@@ -11,6 +11,7 @@ use liminal_functions::executor::Stop;
 use liminal_functions::ports::Clock as _;
 use liminal_functions::ports::Nonces as _;
 use liminal_functions::ports::ObjectStore as _;
+use liminal_schemas::aws::AwsPlace;
 use liminal_schemas::graph::Graph;
 use liminal_schemas::keys;
 use liminal_schemas::name::EnvironmentName;
@@ -123,6 +124,14 @@ impl Environment {
     /// The folder of this machine that is the environment's own.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where in the cloud it is; none on this machine.
+    pub(super) fn place(&self) -> Option<&AwsPlace> {
+        match &self.platform {
+            Platform::Local(_) => None,
+            Platform::Aws(aws) => Some(&aws.site.place),
+        }
     }
 
     /// What time it is.

@@ -100,7 +100,7 @@ impl Environment {
         };
         let wanted = BTreeMap::from([(pipeline.clone(), to)]);
         let observed = self.observe_deployed(&loaded, Some(&BTreeSet::from([pipeline]))).await?;
-        plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted, None)
+        plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted, self.place())
             .or_failed(|| "there is no rollback".to_owned())
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use liminal_functions::aws::environment::Served;
+use liminal_functions::aws::platform::AwsPlatform;
 use liminal_functions::aws::queue::SqsQueue;
 use liminal_functions::executor::AttemptJob;
 use liminal_functions::executor::AttemptOutcome;
@@ -19,7 +21,6 @@ use super::follow::follow;
 use crate::app::Context;
 use crate::error::CliError;
 use crate::error::CommandResult;
-use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::Cancelled;
 use crate::platform::Carry;
@@ -48,8 +49,10 @@ impl Aws {
     fn runner(&self) -> Runner<AwsPlatform<StartsNothing>> {
         let owner = &self.site.owner;
         let store = plain(&self.store).clone();
+        let (project, environment) = (owner.project.clone(), owner.environment.clone());
+        let served = Served { project, environment, place: store.place().clone() };
         let queue = Arc::new(SqsQueue::new(&self.clients));
-        Runner::new(AwsPlatform { project: owner.project.clone(), environment: owner.environment.clone(), store, queue, executor: StartsNothing }, Events::silent())
+        Runner::new(AwsPlatform::new(&served, store, queue, StartsNothing), Events::silent())
     }
 
     /// Starts a run, and follows it until it ends.
@@ -139,23 +142,4 @@ fn explain(context: &Context, name: &RunName, what: &str, error: &RunnerError) -
     let on = &context.settings.environment;
     CliError::because(format!("run {} can not be {what}", name.run), error)
         .hint(format!("if a queue is missing: `liminal plan -e {on}` tells what differs, and `liminal apply -e {on}` mends it"))
-}
-
-struct AwsPlatform<E> { project: liminal_schemas::name::ProjectName, environment: liminal_schemas::name::EnvironmentName, store: liminal_functions::aws::store::S3Store, queue: Arc<SqsQueue>, executor: E }
-impl<E: Executor> liminal_functions::ports::Platform for AwsPlatform<E> {
-    type Store = liminal_functions::aws::store::S3Store;
-    type Queue = SqsQueue;
-    type Executor = E;
-    type Clock = liminal_functions::clock::SystemClock;
-    type Nonces = liminal_functions::clock::SystemNonces;
-    fn store(&self) -> &Self::Store { &self.store }
-    fn queue(&self) -> &SqsQueue { &self.queue }
-    fn executor(&self) -> &E { &self.executor }
-    fn clock(&self) -> &Self::Clock { &liminal_functions::clock::SystemClock }
-    fn nonces(&self) -> &Self::Nonces { &liminal_functions::clock::SystemNonces }
-    fn queue_for(&self, pipeline: &liminal_schemas::name::PipelineName, _: &liminal_schemas::name::RunId, step: &liminal_schemas::name::StepName, spec: &liminal_schemas::step::StepSpec) -> String {
-        liminal_schemas::aws::names::step_queue(&self.project, &self.environment, pipeline, step, &spec.digest())
-    }
-    fn worker(&self) -> &str { "cli" }
-    fn is_dead(&self, _: &str) -> bool { false }
 }

@@ -14,6 +14,7 @@ mod elf;
 mod error;
 mod installer;
 mod limits;
+mod read_entry;
 mod scripts;
 mod slim;
 mod symbols;
@@ -37,6 +38,7 @@ pub use installer::Installer;
 pub use limits::FUNCTION_BYTES;
 pub use limits::PackageSize;
 pub use limits::check_size;
+pub use read_entry::read_entry;
 pub use target::Glibc;
 pub use target::Target;
 
