@@ -6,6 +6,7 @@ use std::io::Write;
 use git2::ObjectType;
 use git2::Oid;
 use liminal_schemas::files::ProjectFiles;
+use liminal_schemas::release::PackageFile;
 use liminal_schemas::release::PackageSpec;
 use zip::CompressionMethod;
 use zip::DateTime;
@@ -66,12 +67,7 @@ pub fn build_zip(spec: &PackageSpec, files: &dyn ProjectFiles) -> Result<Vec<u8>
     let mut sizes: Vec<(usize, &str)> = Vec::with_capacity(spec.files.len());
     let mut total = 0;
     for (path, file) in &spec.files {
-        let bytes = files
-            .read(path, MAX_PACKAGE_BYTES)
-            .map_err(|problem| PackageError::Unreadable { path: path.clone(), problem })?;
-        if !has_blob_id(&bytes, &file.blob) {
-            return Err(PackageError::Changed { path: path.clone() });
-        }
+        let bytes = read_file(path, file, files)?;
         sizes.push((bytes.len(), path));
         total += bytes.len();
         if total > MAX_PACKAGE_BYTES {
@@ -82,6 +78,14 @@ pub fn build_zip(spec: &PackageSpec, files: &dyn ProjectFiles) -> Result<Vec<u8>
         writer.write_all(&bytes)?;
     }
     Ok(writer.finish()?.into_inner())
+}
+
+/// The content of a file of a package, which is what the plan saw.
+pub(crate) fn read_file(path: &str, file: &PackageFile, files: &dyn ProjectFiles) -> Result<Vec<u8>, PackageError> {
+    let bytes = files
+        .read(path, MAX_PACKAGE_BYTES)
+        .map_err(|problem| PackageError::Unreadable { path: path.to_owned(), problem })?;
+    if has_blob_id(&bytes, &file.blob) { Ok(bytes) } else { Err(PackageError::Changed { path: path.to_owned() }) }
 }
 
 /// Whether bytes have the given git blob id.

@@ -6,20 +6,18 @@ use std::collections::BTreeSet;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::files::ProjectFiles;
 use liminal_schemas::release::PackageSpec;
-use liminal_schemas::release::PythonSpec;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
-use crate::package::has_blob_id;
 use crate::package_objects;
 use crate::package_objects::PackageObjects;
 use crate::ports::Objects;
 use crate::ports::PortError;
 use crate::ports::PythonEnvironments;
 use crate::ports::Resources;
+use crate::requirements::RequirementsError;
+use crate::requirements::read_requirements;
 
-/// A requirements file is at most this long, in bytes: a lock with hashes of several hundred packages has half of that.
-const MAX_REQUIREMENTS_BYTES: usize = 4 * 1024 * 1024;
 
 /// Makes and removes the resources of the platform `local`.
 pub struct LocalResources<'a, O, P> {
@@ -38,14 +36,8 @@ pub struct LocalResources<'a, O, P> {
 enum ResourceError {
     #[error("the plan holds no document for it; make the plan again")]
     NoDocument,
-    #[error("the requirements file {path} can not be read: {problem}")]
-    Requirements { path: String, problem: String },
-    #[error("the requirements file {0} changed after it was planned with; run the command again")]
-    RequirementsChanged(String),
-    #[error(
-        "{path}:{line} names another file (`{text}`), and only the requirements file itself is read; write its lines here instead"
-    )]
-    RequirementsElsewhere { path: String, line: usize, text: String },
+    #[error(transparent)]
+    Requirements(#[from] RequirementsError),
     #[error("a {0} is a resource of the platform `aws`, and this environment is on `local`")]
     NotHere(&'static str),
 }
@@ -58,38 +50,9 @@ impl<O: Objects, P: PythonEnvironments> LocalResources<'_, O, P> {
     async fn create_python(&self, digest: &Digest) -> Result<(), PortError> {
         let mut specs = self.packages.values().filter_map(|package| package.python.as_ref());
         let spec = specs.find(|spec| spec.digest() == *digest).ok_or(ResourceError::NoDocument)?;
-        let requirements = self.requirements(spec)?;
+        let requirements = read_requirements(spec, self.files).map_err(ResourceError::from)?;
         self.python.ensure(spec, requirements.as_deref()).await
     }
-
-    fn requirements(&self, spec: &PythonSpec) -> Result<Option<Vec<u8>>, ResourceError> {
-        let Some(file) = &spec.requirements else { return Ok(None) };
-        let bytes = self
-            .files
-            .read(&file.path, MAX_REQUIREMENTS_BYTES)
-            .map_err(|problem| ResourceError::Requirements { path: file.path.clone(), problem })?;
-        if !has_blob_id(&bytes, &file.blob) {
-            return Err(ResourceError::RequirementsChanged(file.path.clone()));
-        }
-        refuse_other_files(&file.path, &bytes)?;
-        Ok(Some(bytes))
-    }
-}
-
-/// A requirements file stands for an environment by its own content alone: a file that it names could change unnoticed.
-fn refuse_other_files(path: &str, requirements: &[u8]) -> Result<(), ResourceError> {
-    const ELSEWHERE: [&str; 8] = ["-r", "--requirement", "-c", "--constraint", "-e", "--editable", "./", "../"];
-    for (index, line) in String::from_utf8_lossy(requirements).lines().enumerate() {
-        let text = line.trim();
-        if ELSEWHERE.iter().any(|start| text.starts_with(start)) {
-            return Err(ResourceError::RequirementsElsewhere {
-                path: path.to_owned(),
-                line: index + 1,
-                text: text.to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 impl<O: Objects, P: PythonEnvironments> Resources for LocalResources<'_, O, P> {

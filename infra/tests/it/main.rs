@@ -3,6 +3,9 @@
 #![expect(clippy::expect_used, reason = "these are tests, helpers of tests included")]
 
 mod apply;
+mod bundle;
+mod bundle_fixture;
+mod dependencies;
 mod fixture;
 mod package;
 mod plan;

@@ -25,3 +25,4 @@ pub use self::proxy::Rule;
 pub use self::proxy::Seen;
 pub use self::tools::Tools;
 pub use self::tools::tools;
+pub use self::tools::uv;

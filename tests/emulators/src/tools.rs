@@ -7,6 +7,7 @@ use crate::emulator::Emulator;
 use crate::install::Package;
 
 const TOOLS: Package = Package { name: "tools", version: "1.46.3", requirements: &["awscli==1.46.3", "boto3==1.44.8"] };
+const UV: Package = Package { name: "uv", version: "0.13.9", requirements: &["uv==0.13.9"] };
 
 /// The AWS CLI and boto3.
 #[derive(Clone, Debug)]
@@ -17,6 +18,11 @@ pub struct Tools {
 /// Installs them if they are not yet.
 pub fn tools() -> Tools {
     Tools { venv: TOOLS.install(None) }
+}
+
+/// The program `uv`, installed if it is not yet.
+pub fn uv() -> PathBuf {
+    UV.install(None).join("bin/uv")
 }
 
 impl Tools {
