@@ -50,11 +50,7 @@ impl Complaint<'_> {
         }
         if let Some((requirement, versions)) = self.without_wheel() {
             let target = self.target.describe();
-            let others = match versions.as_slice() {
-                [] => String::new(),
-                versions => format!(" (these versions have one: {})", newest(versions)),
-            };
-            return BundleError::NoWheel { path, requirement, target, others, advice: self.advice() };
+            return BundleError::NoWheel { path, requirement, target, advice: self.advice(&versions) };
         }
         BundleError::Install { path, target: self.target.describe(), output: self.tail() }
     }
@@ -99,7 +95,11 @@ impl Complaint<'_> {
         })
     }
 
-    fn advice(&self) -> String {
+    fn advice(&self, versions: &[String]) -> String {
+        let others = match versions {
+            [] => String::new(),
+            versions => format!(" (these versions have one: {})", newest(versions)),
+        };
         let mut tries = Vec::new();
         if let Some(better) = self.target.better() {
             tries.push(format!("`python: {{version: \"{better}\"}}`, whose runtime takes wheels for a newer glibc"));
@@ -107,7 +107,7 @@ impl Complaint<'_> {
         tries.push("another version of the package".to_owned());
         tries.push("another `arch`".to_owned());
         tries.push("an `image:` that has it, since nothing is compiled here".to_owned());
-        format!("try {}", tries.join(", or "))
+        format!("{others}; try {}", tries.join(", or "))
     }
 
     fn tail(&self) -> String {

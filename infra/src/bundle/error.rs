@@ -28,7 +28,7 @@ pub enum BundleError {
         tried: String,
     },
     /// No wheel of a package fits.
-    #[error("{path} asks for `{requirement}`, and no wheel of it fits {target}{others}; {advice}")]
+    #[error("{path} asks for `{requirement}`, and no wheel of it fits {target}{advice}")]
     NoWheel {
         /// The requirements file.
         path: String,
@@ -36,9 +36,7 @@ pub enum BundleError {
         requirement: String,
         /// What it is to run on.
         target: String,
-        /// The versions that have such a wheel, as a clause.
-        others: String,
-        /// What to try.
+        /// The versions that have such a wheel, and what to try.
         advice: String,
     },
     /// A package that no index has.

@@ -10,6 +10,7 @@ mod assemble;
 mod complaint;
 mod dependencies;
 mod distribution;
+mod elf;
 mod error;
 mod installer;
 mod limits;
