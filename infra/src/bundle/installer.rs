@@ -163,19 +163,16 @@ impl Installer {
                 folders.iter().map(|folder| Path::new(folder).join(name)).filter(|program| program.is_file());
             for program in programs {
                 // Launchers like those of pyenv are there for versions that are not.
-                let result = match run(&mut self.pip_command(&program, &script, order, log), progress) {
-                    Ok(result) => result,
-                    Err(error) => Err(vec![error.to_string()]),
+                let lines = match run(&mut self.pip_command(&program, &script, order, log), progress) {
+                    Ok(Ok(())) => return Ok(Ok(())),
+                    Ok(Err(lines)) => lines,
+                    Err(error) => vec![error.to_string()],
                 };
-                let why = match &result {
-                    Ok(()) => return Ok(result),
-                    Err(lines) => lines.last().map_or("", |line| line.as_str()),
-                };
-                if why.starts_with(NO_PIP) || !log.exists() {
-                    tried.push(format!("{}: {why}", program.display()));
-                } else {
-                    return Ok(result);
+                let why = lines.last().map_or("", String::as_str);
+                if !why.starts_with(NO_PIP) && log.exists() {
+                    return Ok(Err(lines));
                 }
+                tried.push(format!("{}: {why}", program.display()));
             }
         }
         let tried = if tried.is_empty() { INTERPRETERS.join(", ") } else { tried.join("; ") };

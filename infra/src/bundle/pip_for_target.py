@@ -1,8 +1,8 @@
 """Runs pip for another Python and platform than those it runs on.
 
 pip takes --python-version and --platform for choosing wheels, but answers environment markers, in requirements and in
-the metadata of packages alike, for the interpreter that it runs on (pypa/pip issue 11664). Here they are answered for
-the target. Arguments: the answers as JSON, then what pip is to do. Where there is no pip that can be told so, the last
+the metadata of packages alike, for the interpreter that it runs on (pypa/pip issue 11664); releases up to 23 also
+compare the Python versions that packages require with that interpreter. Here all is answered for the target. Arguments: the answers as JSON, then what pip is to do. Where there is no pip that can be told so, the last
 line that it prints begins with "no usable pip: ".
 """
 
@@ -36,10 +36,25 @@ def answer_markers(answers):
                 raise ImportError("it answers markers for its own Python alone")
 
 
+def answer_versions(answers):
+    from pip._internal.commands.install import InstallCommand
+
+    make_resolver = InstallCommand.make_resolver
+    version = tuple(int(number) for number in answers["python_version"].split("."))
+
+    def make_resolver_for_target(**settings):
+        settings["py_version_info"] = version
+        return make_resolver(**settings)
+
+    InstallCommand.make_resolver = staticmethod(make_resolver_for_target)
+
+
 def main():
+    answers = json.loads(sys.argv[1])
     try:
         find_pip()
-        answer_markers(json.loads(sys.argv[1]))
+        answer_markers(answers)
+        answer_versions(answers)
         from pip._internal.cli.main import main as pip
     except (ImportError, AttributeError, IndexError) as error:
         sys.exit("no usable pip: %s" % error)
