@@ -34,8 +34,8 @@ const DEFLATE_LEVEL: i64 = 6;
 /// How much is compressed at once and kept in memory until it is written, in bytes before compression.
 const BATCH_BYTES: u64 = 64 << 20;
 
-/// How much is hashed at once, in bytes.
-const HASHED_AT_ONCE: usize = 1 << 17;
+/// How much is compressed, or hashed, at once, in bytes. Fixed, since other blocks compress to other bytes.
+const BLOCK_BYTES: usize = 1 << 17;
 
 /// The most threads that compress.
 const MAX_THREADS: usize = 8;
@@ -101,7 +101,7 @@ pub(super) fn write<W: Write + Seek>(writer: &mut ZipWriter<W>, entries: &[Entry
         let (batch, later) = rest.split_at(count);
         if first.bytes > BATCH_BYTES {
             writer.start_file(first.path.as_str(), options(first.executable, first.bytes))?;
-            io::copy(&mut first.open()?, writer)?;
+            feed(first, writer)?;
         } else {
             compress(batch)?.into_iter().try_for_each(|file| writer.add_prepared_file(file))?;
         }
@@ -119,7 +119,7 @@ fn compress(entries: &[Entry]) -> Result<Vec<PreparedZipFile>, ZipError> {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = entries.get(index) else { return Ok(()) };
             let mut builder = ZipFileBuilder::new(&entry.path, options(entry.executable, entry.bytes))?;
-            io::copy(&mut entry.open()?, &mut builder)?;
+            feed(entry, &mut builder)?;
             let file = builder.finish()?;
             done.lock().unwrap_or_else(PoisonError::into_inner).push((index, file));
         }
@@ -139,6 +139,21 @@ fn compress(entries: &[Entry]) -> Result<Vec<PreparedZipFile>, ZipError> {
     Ok(done.into_iter().map(|(_, file)| file).collect())
 }
 
+/// Writes the content of an entry in blocks of one size. What deflate makes of a content depends on where it is cut, and
+/// that must not depend on how a system reads files.
+fn feed(entry: &Entry, writer: &mut impl Write) -> io::Result<()> {
+    let mut content = entry.open()?;
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    loop {
+        block.clear();
+        content.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        if block.is_empty() {
+            return Ok(());
+        }
+        writer.write_all(&block)?;
+    }
+}
+
 /// Makes a zip of some entries in a new file.
 pub(super) fn create(path: &Path, entries: &[Entry]) -> Result<(), ZipError> {
     let mut writer = ZipWriter::new(io::BufWriter::new(File::create(path)?));
@@ -150,7 +165,7 @@ pub(super) fn create(path: &Path, entries: &[Entry]) -> Result<(), ZipError> {
 /// The sha256 of a content, and its length in bytes.
 pub(super) fn sha256(mut content: impl Read) -> io::Result<(Digest, u64)> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; HASHED_AT_ONCE];
+    let mut buffer = vec![0; BLOCK_BYTES];
     let mut bytes = 0;
     loop {
         let count = match content.read(&mut buffer) {
@@ -161,5 +176,26 @@ pub(super) fn sha256(mut content: impl Read) -> io::Result<(Digest, u64)> {
         };
         hasher.update(&buffer[..count]);
         bytes += count as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_content_is_read_changes_no_byte() {
+        let text: Vec<u8> =
+            (0..900_000_u32).flat_map(|number| (number.wrapping_mul(number) % 1009).to_string().into_bytes()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        std::fs::write(&path, &text).unwrap();
+        let zip = |source| {
+            let entry = Entry { path: "text".to_owned(), executable: false, bytes: text.len() as u64, source };
+            let mut writer = ZipWriter::new(io::Cursor::new(Vec::new()));
+            write(&mut writer, &[entry]).unwrap();
+            writer.finish().unwrap().into_inner()
+        };
+        assert!(zip(Source::File(path)) == zip(Source::Bytes(text.clone())));
     }
 }

@@ -29,6 +29,9 @@ const INTERPRETERS: [&str; 9] = [
     "python",
 ];
 
+/// What the script prints where it finds no `pip` that will do.
+const NO_PIP: &str = "no usable pip: ";
+
 /// How many of the last lines of a failed installer are kept.
 const KEPT_LINES: usize = 40;
 
@@ -117,11 +120,11 @@ impl Installer {
     /// Installs requirements into a folder. `progress` gets the lines that the installer prints.
     pub(super) fn install(&self, order: &Order<'_>, progress: &mut dyn FnMut(&str)) -> Result<(), BundleError> {
         let log = order.scratch.join("pip.log");
-        let mut command = match &self.uv {
-            Some(uv) => self.uv_command(uv, order),
-            None => self.pip_command(order, &log)?,
+        let result = match &self.uv {
+            Some(uv) => run(&mut self.uv_command(uv, order), progress)?,
+            None => self.pip(order, &log, progress)?,
         };
-        let Err(output) = run(&mut command, progress)? else { return Ok(()) };
+        let Err(output) = result else { return Ok(()) };
         let log = fs::read(&log).unwrap_or_default();
         let complaint = Complaint { path: order.shown, target: order.target, output: &output };
         Err(complaint.into_error(&String::from_utf8_lossy(&log)))
@@ -144,11 +147,44 @@ impl Installer {
         command
     }
 
-    fn pip_command(&self, order: &Order<'_>, log: &Path) -> Result<Command, BundleError> {
+    /// Installs by the first interpreter with a `pip` that can be told what it installs for.
+    fn pip(
+        &self,
+        order: &Order<'_>,
+        log: &Path,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Result<(), Vec<String>>, BundleError> {
         let script = order.scratch.join("pip_for_target.py");
         fs::write(&script, PIP_SCRIPT).map_err(BundleError::io(&script))?;
-        let mut command = self.interpreter(&script, order)?;
+        let mut tried = Vec::new();
+        let folders: Vec<&str> = self.search_path.split(':').filter(|folder| folder.starts_with('/')).collect();
+        for name in INTERPRETERS {
+            let programs =
+                folders.iter().map(|folder| Path::new(folder).join(name)).filter(|program| program.is_file());
+            for program in programs {
+                // Launchers like those of pyenv are there for versions that are not.
+                let lines = match run(&mut self.pip_command(&program, &script, order, log), progress) {
+                    Ok(Ok(())) => return Ok(Ok(())),
+                    Ok(Err(lines)) => lines,
+                    Err(error) => vec![error.to_string()],
+                };
+                let why = lines.last().map_or("", String::as_str);
+                if !why.starts_with(NO_PIP) && log.exists() {
+                    return Ok(Err(lines));
+                }
+                tried.push(format!("{}: {why}", program.display()));
+            }
+        }
+        let tried = if tried.is_empty() { INTERPRETERS.join(", ") } else { tried.join("; ") };
+        Err(BundleError::NoInstaller { tried })
+    }
+
+    fn pip_command(&self, program: &Path, script: &Path, order: &Order<'_>, log: &Path) -> Command {
+        let mut command = self.command(program, order);
         command
+            .arg("-I")
+            .arg(script)
+            .arg(serde_json::Value::from_iter(order.target.markers()).to_string())
             .args(["install", "--target"])
             .arg(order.into)
             .args(["--only-binary", ":all:", "--implementation", "cp", "--no-compile"])
@@ -158,36 +194,7 @@ impl Installer {
             .arg(log)
             .arg("-r")
             .arg(order.requirements);
-        Ok(command)
-    }
-
-    /// The first interpreter with a `pip` that can be told what it installs for, with the script and the answers to
-    /// markers as its first arguments.
-    fn interpreter(&self, script: &Path, order: &Order<'_>) -> Result<Command, BundleError> {
-        let answers = serde_json::Value::from_iter(order.target.markers()).to_string();
-        let mut tried = Vec::new();
-        let folders: Vec<&str> = self.search_path.split(':').filter(|folder| folder.starts_with('/')).collect();
-        for name in INTERPRETERS {
-            let programs =
-                folders.iter().map(|folder| Path::new(folder).join(name)).filter(|program| program.is_file());
-            for program in programs {
-                let command = || {
-                    let mut command = self.command(&program, order);
-                    command.arg("-I").arg(script).arg(&answers);
-                    command
-                };
-                match run(&mut command(), &mut |_| ()) {
-                    Ok(Ok(())) => return Ok(command()),
-                    Ok(Err(lines)) => {
-                        let why = lines.last().map_or("it fails", |line| line.as_str());
-                        tried.push(format!("{}: {why}", program.display()));
-                    }
-                    Err(error) => tried.push(format!("{}: {error}", program.display())),
-                }
-            }
-        }
-        let tried = if tried.is_empty() { INTERPRETERS.join(", ") } else { tried.join("; ") };
-        Err(BundleError::NoInstaller { tried })
+        command
     }
 
     fn command(&self, program: &Path, order: &Order<'_>) -> Command {

@@ -1,15 +1,15 @@
 //! How large a bundle may be for a function, and what to say when it is larger.
 
+use liminal_schemas::aws::limits::LAMBDA_UNZIPPED;
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::error::BundleError;
 
-/// Less than this many bytes is what all files in the zip of a Lambda function may have together, layers included:
-/// the service refuses more with "Unzipped size must be smaller than 262144000 bytes". AWS writes it as 250 MB
-/// (Lambda quotas, docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). The 50 MB for zips is a limit of
-/// direct uploads alone, and bundles come from S3.
-pub const FUNCTION_BYTES: u64 = 262_144_000;
+/// Less than this many bytes is what all files in the zip of a Lambda function may have together: the service refuses
+/// more with "Unzipped size must be smaller than 262144000 bytes". AWS writes it as 250 MB. The 50 MB for zips is a
+/// limit of direct uploads alone, and bundles come from S3.
+pub const FUNCTION_BYTES: u64 = LAMBDA_UNZIPPED.value;
 
 /// How many packages a message about size names.
 const NAMED_PACKAGES: usize = 5;

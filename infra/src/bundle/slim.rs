@@ -100,7 +100,8 @@ fn imported_tests(path: &str, text: &str) -> Vec<String> {
     if !text.contains(TESTS) {
         return Vec::new();
     }
-    let package: Vec<&str> = path.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev().collect();
+    let mut package: Vec<&str> = path.split('/').collect();
+    package.pop();
     let mut found = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {

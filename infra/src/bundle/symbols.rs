@@ -24,6 +24,9 @@ use super::elf::long;
 /// What is cut costs another hash, so less than this is left alone, in bytes.
 const LEAST: u64 = 4096;
 
+/// What may be behind all sections, in bytes: `patchelf` leaves one, and nothing that somebody looks for is as short.
+const PADDING: u64 = 8;
+
 /// The smallest page that Linux maps, in bytes.
 const PAGE: u64 = 4096;
 
@@ -84,7 +87,7 @@ fn trim(library: &Library, length: u64) -> Option<Trim> {
         last = last.max(section.place.end);
     }
     // Whatever is behind all sections was put there by somebody who will look for it.
-    if last != length {
+    if last > length || length - last > PADDING {
         return None;
     }
     let cuts = cuts(&needed, library.programs().filter(|it| it.is_mapped).map(|it| it.align).fold(PAGE, u64::max));
@@ -113,7 +116,6 @@ fn needed(library: &Library, length: u64) -> Option<Vec<Range<u64>>> {
             None => merged.push(part),
         }
     }
-    // The first page that is mapped need not be whole, all others are.
     merged.last().is_some_and(|last| last.end <= length).then_some(merged)
 }
 
@@ -250,7 +252,7 @@ mod tests {
 
     #[test]
     fn symbols_between_what_is_loaded_are_cut_out_by_whole_pages() {
-        let bytes = library(".symtab", 0, true, b"");
+        let bytes = library(".symtab", 0, true, b"\0");
         let kept = trimmed(&bytes).unwrap();
         let second = HEADER + PROGRAM_HEADER;
         let (was, is) = (long(&bytes, second + 8), long(&kept, second + 8));

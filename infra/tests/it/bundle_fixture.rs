@@ -136,12 +136,14 @@ pub(crate) fn installer() -> Installer {
     Installer { uv: None, search_path: std::env::var("PATH").expect("a PATH"), variables }
 }
 
-/// Makes a wheel: `tag` as in `py3-none-any`, `requires` as in metadata, files by path and text.
+/// Makes a wheel: `tag` as in `py3-none-any`, files by path and text. What it requires is written as in metadata; what
+/// begins with `>` is required of Python.
 pub(crate) fn wheel(folder: &Path, name: &str, tag: &str, requires: &[&str], files: &[(&str, &str)]) {
     let path = folder.join(format!("{name}-1.0-{tag}.whl"));
     let mut writer = ZipWriter::new(File::create(path).expect("a file"));
     let info = format!("{name}-1.0.dist-info");
-    let requires: String = requires.iter().map(|it| format!("Requires-Dist: {it}\n")).collect();
+    let header = |it: &str| if it.starts_with('>') { "Requires-Python" } else { "Requires-Dist" };
+    let requires: String = requires.iter().map(|it| format!("{}: {it}\n", header(it))).collect();
     let mut all: Vec<(String, String)> = files.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect();
     all.push((format!("{info}/METADATA"), format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}")));
     all.push((format!("{info}/WHEEL"), format!("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")));

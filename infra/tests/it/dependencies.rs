@@ -26,6 +26,7 @@ fn markers_are_answered_for_the_target_in_requirements_and_in_metadata() {
     for name in ["old", "new", "arm", "intel", "windows", "deep-old", "deep-new"] {
         wheel(wheels.path(), &name.replace('-', "_"), any, &[], &[]);
     }
+    wheel(wheels.path(), "next", any, &[">=3.13"], &[]);
     let requires = ["deep-old ; python_version < '3.13'", "deep-new ; python_full_version >= '3.13'"];
     wheel(wheels.path(), "deep", any, &requires, &[]);
     let requirements = "
@@ -34,13 +35,14 @@ new ; python_version >= '3.13' and implementation_name == 'cpython'
 arm ; platform_machine == 'aarch64'
 intel ; platform_machine == 'x86_64' and sys_platform == 'linux'
 windows ; os_name == 'nt' or platform_system == 'Darwin'
+next ; python_version >= '3.13'
 deep
 ";
     let names = |python, arch| {
         let project = Bundled::new(folder.path(), requirements).only_from(wheels.path());
         project.names(&Target::of_function(python, arch).expect("a version")).join(", ")
     };
-    assert_eq!(names("3.13", Arch::Arm64), "arm 1.0, deep 1.0, deep_new 1.0, new 1.0");
+    assert_eq!(names("3.13", Arch::Arm64), "arm 1.0, deep 1.0, deep_new 1.0, new 1.0, next 1.0");
     assert_eq!(names("3.12", Arch::X86_64), "deep 1.0, deep_old 1.0, intel 1.0, old 1.0");
 }
 
