@@ -117,6 +117,16 @@ pub enum AwsError {
         /// What AWS says.
         last: Box<CallError>,
     },
+    /// The permission boundary of a role is not in the account.
+    #[error(
+        "role {role} is to carry the permission boundary {boundary}, which the account does not have; run `liminal bootstrap` first"
+    )]
+    NoBoundary {
+        /// The role.
+        role: String,
+        /// The boundary, by ARN.
+        boundary: String,
+    },
     /// Something of the same name is not ours.
     #[error(
         "{what} {name} is there already and does not carry the tags of this project and environment, so it is left alone; rename the pipeline or the step, or remove it yourself"

@@ -5,7 +5,6 @@ use liminal_schemas::state::ResourceAddress;
 
 use super::bundle;
 use super::bundle::BundleSource;
-use super::drift::Comparison;
 use super::drift::FieldDrift;
 use super::function;
 use super::log_group;
@@ -33,14 +32,7 @@ impl<O: Objects, B: BundleSource> AwsResources<'_, O, B> {
         let drift = match spec {
             ResourceSpec::Bundle(_) => return whole(self.is_present(address).await?),
             ResourceSpec::Role(spec) => role::drift(site, spec).await?,
-            ResourceSpec::Logs(spec) => {
-                let found = log_group::list(site, &spec.name).await?;
-                found.into_iter().find(|found| found.name == spec.name).map(|found| {
-                    let mut comparison = Comparison::default();
-                    comparison.optional("retention in days", spec.retention_days, found.retention_days);
-                    comparison.finish()
-                })
-            }
+            ResourceSpec::Logs(spec) => log_group::inspect(site, spec).await?,
             ResourceSpec::Queue(spec) => queue::drift(site, address, spec).await?,
             ResourceSpec::Function(spec) => {
                 // Without its bundle, the code is compared with what the function was made with.

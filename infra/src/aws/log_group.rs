@@ -4,6 +4,8 @@ use liminal_schemas::aws::names;
 use liminal_schemas::aws::resource::LogsSpec;
 use liminal_schemas::state::ResourceAddress;
 
+use super::drift::Comparison;
+use super::drift::FieldDrift;
 use super::error::AwsError;
 use super::error::failed;
 use super::retry::patiently;
@@ -75,6 +77,18 @@ pub(super) async fn list(site: &Site, prefix: &str) -> Result<Vec<FoundLogGroup>
         }));
     }
     Ok(found)
+}
+
+/// Where a log group differs from its document; none when there is none of ours.
+pub(super) async fn inspect(site: &Site, spec: &LogsSpec) -> Result<Option<Vec<FieldDrift>>, AwsError> {
+    let found = list(site, &spec.name).await?.into_iter().find(|found| found.name == spec.name);
+    let Some(found) = found else { return Ok(None) };
+    if owner(site, &spec.name).await?.is_none_or(|owned| owned == Ownership::Foreign) {
+        return Ok(None);
+    }
+    let mut comparison = Comparison::default();
+    comparison.optional("retention in days", spec.retention_days, found.retention_days);
+    Ok(Some(comparison.finish()))
 }
 
 /// Whose a log group is; none when it is not there.

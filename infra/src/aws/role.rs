@@ -11,7 +11,10 @@ use super::error::AwsError;
 use super::error::CallError;
 use super::error::failed;
 use super::policy;
+use super::retry::Look;
+use super::retry::ROLE_BUDGET;
 use super::retry::patiently;
+use super::retry::until_ready;
 use super::site::Site;
 use super::tags::Ownership;
 
@@ -36,15 +39,32 @@ pub(super) async fn create(site: &Site, address: &ResourceAddress, spec: &RoleSp
         Err(AwsError::Call(error)) if error.is(&["EntityAlreadyExists", "EntityAlreadyExistsException"]) => {
             restore(site, address, spec, &trust).await?;
         }
+        // Nothing else that the call names need be there.
+        Err(AwsError::Call(error)) if error.is_absent() => {
+            let boundary = spec.boundary.clone().unwrap_or_default();
+            return Err(AwsError::NoBoundary { role: name, boundary });
+        }
         Err(error) => return Err(error),
     }
-    let permissions = policy::permissions(&spec.statements);
-    patiently(async || {
-        let request = site.clients.iam.put_role_policy().role_name(&name).policy_name(POLICY);
-        request.policy_document(&permissions).send().await.map_err(failed("iam:PutRolePolicy", &name))
+    permit(site, &name, &policy::permissions(&spec.statements)).await
+}
+
+/// Writes what a role may do. A role that was just made is not known everywhere yet.
+async fn permit(site: &Site, name: &str, permissions: &str) -> Result<(), AwsError> {
+    until_ready(WHAT, name, ROLE_BUDGET, async || {
+        let written = patiently(async || {
+            let request = site.clients.iam.put_role_policy().role_name(name).policy_name(POLICY);
+            request.policy_document(permissions).send().await.map_err(failed("iam:PutRolePolicy", name))
+        });
+        match written.await {
+            Ok(_) => Ok(Look::Ready(())),
+            Err(AwsError::Call(error)) if error.is_absent() => {
+                Ok(Look::Waiting { state: "absent".to_owned(), reason: Some(error.message) })
+            }
+            Err(error) => Err(error),
+        }
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 /// Brings a role that is there back to its document, if it is ours.

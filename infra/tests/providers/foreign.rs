@@ -19,10 +19,8 @@ fn is_foreign(outcome: Result<(), PortError>) -> bool {
 async fn is_refused(world: &World, address: &ResourceAddress) {
     assert!(is_foreign(world.resources().create(address).await), "{address} is made");
     assert!(is_foreign(world.resources().delete(address).await), "{address} is deleted");
-    if address.kind.as_str() != "logs" {
-        let seen = world.resources().inspect(address).await.expect("an answer");
-        assert_eq!(seen, None, "{address} is looked at");
-    }
+    let seen = world.resources().inspect(address).await.expect("an answer");
+    assert_eq!(seen, None, "{address} is looked at");
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use liminal_schemas::aws::resource::MappingSpec;
 use liminal_schemas::aws::resource::NotificationSpec;
 use liminal_schemas::aws::resource::QueueSpec;
 use liminal_schemas::aws::resource::ResourceSpec;
+use liminal_schemas::aws::resource::RoleSpec;
 use liminal_schemas::aws::resource::ScheduleSpec;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
@@ -179,6 +180,42 @@ async fn a_role_that_never_becomes_usable_is_named_with_what_aws_says_within_two
     assert!(took <= Duration::from_mins(2), "{took:?}");
     assert!(matches!(error.downcast_ref(), Some(AwsError::RoleNotUsable { .. })), "{error}");
     assert!(error.to_string().contains(ROLE) && error.to_string().contains(NOT_ASSUMABLE), "{error}");
+}
+
+fn role(boundary: Option<String>) -> ResourceSpec {
+    ResourceSpec::Role(RoleSpec {
+        path: "/liminal/shop/dev/".to_owned(),
+        name_parts: ["shop", "dev", "train", "fit"].map(str::to_owned).to_vec(),
+        service: "lambda.amazonaws.com".to_owned(),
+        account: "111122223333".to_owned(),
+        boundary,
+        statements: Vec::new(),
+    })
+}
+
+const NO_ENTITY: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>The role with name x cannot be found.</Message></Error></ErrorResponse>";
+
+#[tokio::test(start_paused = true)]
+async fn a_new_role_that_is_not_known_everywhere_is_waited_for_before_its_permissions_are_written() {
+    const MADE: &str = "<CreateRoleResponse><CreateRoleResult><Role><Path>/</Path><RoleName>x</RoleName><RoleId>x</RoleId><Arn>x</Arn><CreateDate>2026-11-25T00:00:00Z</CreateDate></Role></CreateRoleResult></CreateRoleResponse>";
+    let watch = Watch::default();
+    let answers = answering(move |call| match call.operation.as_str() {
+        "CreateRole" => Answer::xml(200, MADE),
+        "PutRolePolicy" if watch.seconds() < 10 => Answer::xml(404, NO_ENTITY),
+        "PutRolePolicy" => Answer::xml(200, "<PutRolePolicyResponse/>"),
+        other => panic!("{other}"),
+    });
+    let (outcome, took) = make(&answers, role(None)).await;
+    outcome.expect("a role");
+    assert!((10..20).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boundary_that_the_account_does_not_have_is_named_with_what_makes_it() {
+    let answers = answering(|_| Answer::xml(404, NO_ENTITY));
+    let (outcome, _) = make(&answers, role(Some("arn:aws:iam::111122223333:policy/liminal-boundary".to_owned()))).await;
+    let error = outcome.expect_err("no boundary").to_string();
+    assert!(error.contains("policy/liminal-boundary") && error.contains("liminal bootstrap"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
