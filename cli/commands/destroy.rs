@@ -17,7 +17,7 @@ pub(crate) struct DestroyArgs {
 
 pub(crate) async fn run(context: &Context, args: &DestroyArgs) -> CommandResult {
     let environment = Environment::of_project(context).await?;
-    let plan = environment.plan_destroy().await?;
+    let plan = environment.plan_destroy(args.allow_destroy).await?;
     if args.allow_destroy {
         context.printer.warn("runs, artifacts, models and cached results of this environment will be deleted");
     }

@@ -41,6 +41,8 @@ impl Environment {
                 .map(|(name, release)| (name.clone(), Revised::from(release.clone())))
                 .collect(),
             packages: resolved.packages.clone(),
+            cloud: BTreeMap::new(),
+            placements: Vec::new(),
         };
         let progress = Progress::silent();
         let workshop = self.workshop(&progress);
@@ -86,18 +88,19 @@ impl Environment {
         };
         let wanted = BTreeMap::from([(pipeline.clone(), to)]);
         let observed = self.observe_deployed(&loaded, Some(&BTreeSet::from([pipeline]))).await?;
-        plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted)
+        plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted, None)
             .or_failed(|| "there is no rollback".to_owned())
     }
 
     /// The plan that removes everything.
-    pub(crate) async fn plan_destroy(&self) -> Result<Plan, CliError> {
+    pub(crate) async fn plan_destroy(&self, delete_data: bool) -> Result<Plan, CliError> {
         let loaded = self
             .state()
             .await?
             .ok_or_else(|| CliError::new("nothing was applied yet, so there is nothing to destroy"))?;
         let observed = self.observe_deployed(&loaded, None).await?;
-        plan::plan_destroy(&target_of(&loaded), Some(&loaded), &observed).or_failed(|| "there is no plan".to_owned())
+        plan::plan_destroy(&target_of(&loaded), Some(&loaded), &observed, delete_data)
+            .or_failed(|| "there is no plan".to_owned())
     }
 
     /// What is deployed, of some pipelines or of all, for plans that need no definition.

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use liminal_schemas::aws::resource::CloudResource;
 use liminal_schemas::release::PythonSpec;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
@@ -16,6 +17,7 @@ use crate::ports::Object;
 use crate::ports::Objects;
 use crate::ports::PortError;
 use crate::ports::PythonEnvironments;
+use crate::ports::Resources;
 
 /// Objects in memory.
 #[derive(Debug, Default)]
@@ -165,6 +167,96 @@ impl PythonEnvironments for MemoryPython {
     async fn remove(&self, address: &ResourceAddress) -> Result<(), PortError> {
         self.made().remove(address);
         Ok(())
+    }
+}
+
+/// Cloud resources that are nothing but documents, kept as objects, so that faults of the store are faults of theirs. What
+/// their service names lastingly is one thing here too, whatever its document; the rest is left to `others`.
+#[derive(Debug)]
+pub struct MemoryCloud<'a, R> {
+    /// Where they are kept.
+    pub objects: &'a MemoryObjects,
+    /// What addresses stand for.
+    pub documents: BTreeMap<ResourceAddress, CloudResource>,
+    /// Makes resources that are in no cloud.
+    pub others: R,
+}
+
+/// Where cloud resources are kept in memory.
+pub const CLOUD_PREFIX: &str = "cloud/";
+
+/// What a cloud in memory refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemoryCloudError {
+    /// Nobody said what an address stands for.
+    #[error("no document says what {0} is made of")]
+    NoDocument(ResourceAddress),
+    /// Something that it needs is not there.
+    #[error("{made} needs {missing}, which is not there")]
+    Missing {
+        /// What was to be made.
+        made: ResourceAddress,
+        /// What is not there.
+        missing: ResourceAddress,
+    },
+}
+
+impl<R: Resources> MemoryCloud<'_, R> {
+    fn is_cloud(address: &ResourceAddress) -> bool {
+        !matches!(address.kind, ResourceKind::Package | ResourceKind::Python)
+    }
+
+    fn document(&self, address: &ResourceAddress) -> Result<&CloudResource, MemoryCloudError> {
+        self.documents.get(address).ok_or_else(|| MemoryCloudError::NoDocument(address.clone()))
+    }
+
+    fn key(resource: &CloudResource) -> String {
+        format!("{CLOUD_PREFIX}{}/{}", resource.spec.kind().as_str(), resource.spec.name())
+    }
+
+    async fn is_whole(&self, address: &ResourceAddress) -> Result<bool, PortError> {
+        let resource = self.document(address)?;
+        let there = self.objects.get(&Self::key(resource)).await?;
+        Ok(match there {
+            Some(object) => object.bytes == serde_json::to_vec(&resource.spec)?,
+            None => false,
+        })
+    }
+}
+
+impl<R: Resources> Resources for MemoryCloud<'_, R> {
+    async fn create(&self, address: &ResourceAddress) -> Result<(), PortError> {
+        if !Self::is_cloud(address) {
+            return self.others.create(address).await;
+        }
+        let resource = self.document(address)?;
+        let there = self.present(&resource.needs).await?;
+        if let Some(missing) = resource.needs.difference(&there).next() {
+            return Err(MemoryCloudError::Missing { made: address.clone(), missing: missing.clone() }.into());
+        }
+        let (key, bytes) = (Self::key(resource), serde_json::to_vec(&resource.spec)?);
+        let mut inner = self.objects.inner();
+        inner.permit(&key)?;
+        inner.write(&key, bytes);
+        Ok(())
+    }
+
+    async fn present(&self, asked: &BTreeSet<ResourceAddress>) -> Result<BTreeSet<ResourceAddress>, PortError> {
+        let (cloud, others): (BTreeSet<_>, BTreeSet<_>) = asked.iter().cloned().partition(Self::is_cloud);
+        let mut present = self.others.present(&others).await?;
+        for address in cloud {
+            if self.is_whole(&address).await? {
+                present.insert(address);
+            }
+        }
+        Ok(present)
+    }
+
+    async fn delete(&self, address: &ResourceAddress) -> Result<(), PortError> {
+        if !Self::is_cloud(address) {
+            return self.others.delete(address).await;
+        }
+        self.objects.delete(&Self::key(self.document(address)?)).await
     }
 }
 

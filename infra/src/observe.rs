@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::state::ResourceAddress;
+use liminal_schemas::state::ResourceKind;
+use liminal_schemas::step::StepSpec;
 
 use crate::apply::live_revision;
 use crate::plan::Desired;
 use crate::plan::Observed;
+use crate::plan::Recorded;
 use crate::plan::documents_needed;
 use crate::plan::packages_of;
 use crate::plan::pipelines_that_lose_releases;
@@ -38,6 +42,9 @@ pub async fn observe(
     let mut asked = desired.resources();
     asked.extend(state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned()));
     observed.resources = resources.present(&asked).await?;
+    if desired.is_cloud() || is_in_cloud(state) {
+        observed.open_steps = steps_of_open_runs(objects).await?;
+    }
     let losing = pipelines_that_lose_releases(desired, state, &observed);
     observed.pinned = pinned_revisions(objects, &losing).await?;
     let documents = documents_needed(desired, state, &observed);
@@ -46,7 +53,8 @@ pub async fn observe(
 }
 
 /// Looks at what is there for a rollback of some pipelines, or to destroy everything: all releases that are live, kept
-/// or needed by a run, and the resources of these.
+/// or needed by a run, and the resources of these. What starts runs in the cloud follows all that is live, whatever is
+/// rolled back, so that there the live releases of all pipelines are read.
 ///
 /// # Errors
 /// When the store or a resource can not be asked.
@@ -67,10 +75,15 @@ pub async fn observe_deployed(
             documents.extend(revisions.iter().map(|revision| (pipeline.clone(), *revision)));
         }
     }
+    if is_in_cloud(state) {
+        documents.extend(observed.live.iter().map(|(pipeline, revision)| (pipeline.clone(), *revision)));
+        observed.open_steps = steps_of_open_runs(objects).await?;
+    }
     read_documents(objects, &documents, &mut observed).await?;
     let mut asked: BTreeSet<ResourceAddress> =
         state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned()).collect();
-    asked.extend(observed.known_packages.iter().flat_map(|(digest, spec)| resources_of(*digest, spec)));
+    let of_packages = observed.known_packages.iter().flat_map(|(digest, spec)| resources_of(*digest, spec));
+    asked.extend(of_packages.filter(|address| !is_in_cloud(state) || address.kind != ResourceKind::Python));
     observed.resources = resources.present(&asked).await?;
     Ok(observed)
 }
@@ -163,4 +176,34 @@ pub async fn pinned_revisions(
         }
     }
     Ok(pinned)
+}
+
+fn is_in_cloud(state: Option<&LoadedState>) -> bool {
+    !Recorded::of(state.map(|loaded| &loaded.state)).is_empty()
+}
+
+/// The digests of all steps of runs that have not ended. A mark without a run, or whose release can not be read, names
+/// none.
+///
+/// # Errors
+/// When the store fails.
+pub async fn steps_of_open_runs(objects: &impl Objects) -> Result<BTreeSet<Digest>, PortError> {
+    let mut releases: BTreeSet<(PipelineName, Digest)> = BTreeSet::new();
+    for key in objects.list(keys::OPEN_PREFIX).await? {
+        let named = key.strip_prefix(keys::OPEN_PREFIX).and_then(|name| name.split_once('/'));
+        let Some((pipeline, run)) = named else { continue };
+        let (Ok(pipeline), Ok(run)) = (PipelineName::new(pipeline), RunId::new(run)) else { continue };
+        if objects.exists(&keys::result(&pipeline, &run)).await? {
+            continue;
+        }
+        let Some(object) = objects.get(&keys::run(&pipeline, &run)).await? else { continue };
+        let record = serde_json::from_slice::<RunRecord>(&object.bytes).ok();
+        releases.extend(record.map(|record| (pipeline, record.revision)));
+    }
+    let mut steps = BTreeSet::new();
+    for (pipeline, revision) in releases {
+        let release = read_release(objects, &pipeline, &revision).await?;
+        steps.extend(release.iter().flat_map(|release| release.steps.values().map(StepSpec::digest)));
+    }
+    Ok(steps)
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
@@ -12,6 +13,7 @@ use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::Applied;
 use liminal_schemas::state::HistoryEntry;
 use liminal_schemas::state::Journal;
+use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::time::UtcTime;
 
@@ -29,6 +31,9 @@ use super::record::take_over_intent;
 use super::stage::Stage;
 use super::window::Window;
 use crate::observe::pinned_revisions;
+use crate::observe::read_release;
+use crate::observe::steps_of_open_runs;
+use crate::plan::Recorded;
 use crate::ports::Clock;
 use crate::ports::Objects;
 use crate::ports::PortError;
@@ -72,6 +77,8 @@ pub(super) struct Engine<'a, O, R, C> {
     unsaved: bool,
     saved_at: UtcTime,
     save_every_millis: i64,
+    /// What runs need that have not ended, once it was asked for.
+    needed_by_runs: Option<BTreeSet<ResourceAddress>>,
     report: ApplyReport,
 }
 
@@ -114,7 +121,18 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         let report = ApplyReport::default();
         let done = BTreeSet::new();
         let save_every_millis = SAVE_EVERY_MILLIS;
-        Ok(Some(Self { plan, ports, terms, session, done, unsaved: false, saved_at: now, save_every_millis, report }))
+        Ok(Some(Self {
+            plan,
+            ports,
+            terms,
+            session,
+            done,
+            unsaved: false,
+            saved_at: now,
+            save_every_millis,
+            needed_by_runs: None,
+            report,
+        }))
     }
 
     pub(super) async fn run(mut self) -> Result<ApplyReport, ApplyError> {
@@ -140,7 +158,11 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
                     self.skip(stage);
                     continue;
                 }
-                Stage::DeleteResources(_) => stage.to_vec(),
+                Stage::DeleteResources(_) => {
+                    let (free, needed) = self.without_needed(stage).await?;
+                    self.skip(&needed);
+                    free
+                }
             };
             self.perform_all(&stage).await?;
         }
@@ -237,18 +259,68 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             stage.iter().filter_map(|(_, operation)| Some(release(operation)?.0.clone())).collect();
         let pinned = match pinned_revisions(self.ports.objects, &pipelines).await {
             Ok(pinned) => pinned,
-            Err(error) => {
-                self.save().await?;
-                let failed = stage.iter().take(1).map(|(_, operation)| (*operation).clone());
-                let source = |source| PortError::from(RunsUnknown { source });
-                let failed =
-                    failed.zip([source(error)]).map(|(operation, source)| FailedOperation { operation, source });
-                return Err(ApplyError::Operations(failed.collect()));
-            }
+            Err(error) => return Err(self.runs_unknown(stage, error).await),
         };
         let in_use =
             |operation: &'a Operation| release(operation).is_some_and(|(_, revision)| pinned.contains(revision));
         Ok(stage.iter().copied().partition(|(_, operation)| !in_use(operation)))
+    }
+
+    /// Parts deletions of resources into those that can be done and those of what a run has come to need which started
+    /// after the plan was made. Only what is in the cloud carries out runs while it is there.
+    async fn without_needed(
+        &mut self,
+        stage: &[(usize, &'a Operation)],
+    ) -> Result<(Vec<(usize, &'a Operation)>, Vec<(usize, &'a Operation)>), ApplyError> {
+        if Recorded::of(Some(&self.session.state)).is_empty() {
+            return Ok((stage.to_vec(), Vec::new()));
+        }
+        if self.needed_by_runs.is_none() {
+            let steps = match self.steps_in_use().await {
+                Ok(steps) => steps,
+                Err(error) => return Err(self.runs_unknown(stage, error).await),
+            };
+            self.needed_by_runs = Some(Recorded::of(Some(&self.session.state)).serving(&steps));
+        }
+        let needed = self.needed_by_runs.iter().flatten().collect::<BTreeSet<_>>();
+        let is_needed = |operation: &'a Operation| match operation {
+            Operation::DeleteResource { address } => needed.contains(address),
+            Operation::CreateResource { .. }
+            | Operation::WriteRelease { .. }
+            | Operation::MoveLive { .. }
+            | Operation::RemoveLive { .. }
+            | Operation::DeleteRelease { .. } => false,
+        };
+        Ok(stage.iter().copied().partition(|(_, operation)| !is_needed(operation)))
+    }
+
+    /// The digests of steps that open runs may start, but for those of live releases: what carries these out was just made
+    /// or looked at, and whatever else was made for them is replaced.
+    async fn steps_in_use(&self) -> Result<BTreeSet<Digest>, PortError> {
+        let objects = self.ports.objects;
+        let mut steps = steps_of_open_runs(objects).await?;
+        if steps.is_empty() {
+            return Ok(steps);
+        }
+        for (pipeline, deployed) in &self.session.state.pipelines {
+            if let Some(release) = read_release(objects, pipeline, &deployed.live).await? {
+                for spec in release.steps.values() {
+                    steps.remove(&spec.digest());
+                }
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Says that deletions can not be done since nobody knows what runs need.
+    async fn runs_unknown(&mut self, stage: &[(usize, &'a Operation)], error: PortError) -> ApplyError {
+        if let Err(error) = self.save().await {
+            return error;
+        }
+        let failed = stage.iter().take(1).map(|(_, operation)| (*operation).clone());
+        let source = PortError::from(RunsUnknown { source: error });
+        let failed = failed.zip([source]).map(|(operation, source)| FailedOperation { operation, source });
+        ApplyError::Operations(failed.collect())
     }
 
     async fn delete_data(&mut self) -> Result<(), ApplyError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::state::DeployedPipeline;
+use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceRecord;
 use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::state::State;
@@ -52,9 +53,21 @@ pub(super) fn take_over_intent(state: &mut State, now: UtcTime) {
     for operation in journal.open {
         if let Operation::CreateResource { address } = operation {
             let resource = journal.resources.remove(&address).map(Box::new);
-            state.resources.entry(address).or_insert(ResourceRecord { created_at: now, resource });
+            let record = ResourceRecord { created_at: now, resource };
+            if !state.resources.contains_key(&address) {
+                insert(&mut state.resources, address, record);
+            }
         }
     }
+}
+
+/// Records a resource. One of the same lasting name was made over: it is no thing of its own any more.
+fn insert(resources: &mut BTreeMap<ResourceAddress, ResourceRecord>, address: ResourceAddress, record: ResourceRecord) {
+    let name = |record: &ResourceRecord| record.resource.as_ref().and_then(|resource| resource.spec.lasting_name());
+    if let Some(made) = name(&record) {
+        resources.retain(|_, other| name(other).as_ref() != Some(&made));
+    }
+    resources.insert(address, record);
 }
 
 /// Records in the state what an operation did.
@@ -63,7 +76,7 @@ pub(super) fn record_in(state: &mut State, operation: &Operation, plan: &Plan, n
         Operation::CreateResource { address } => {
             let resource = plan.documents.resources.get(address).cloned().map(Box::new);
             let created_at = state.resources.get(address).map_or(now, |known| known.created_at);
-            state.resources.insert(address.clone(), ResourceRecord { created_at, resource });
+            insert(&mut state.resources, address.clone(), ResourceRecord { created_at, resource });
         }
         Operation::WriteRelease { .. } => {}
         Operation::MoveLive { pipeline, to, .. } => {

@@ -32,6 +32,7 @@ use liminal_schemas::step::Compute;
 pub use self::error::DesiredProblem;
 use self::resource_set::ResourceSet;
 pub(crate) use self::scope::Scope;
+pub(crate) use self::scope::cluster_arn;
 pub(crate) use self::starter::StarterSettings;
 use self::step::StepInput;
 use crate::plan::Revised;

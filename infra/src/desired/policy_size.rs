@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use liminal_schemas::aws::limits;
 use liminal_schemas::aws::policy::Statement;
 use liminal_schemas::aws::resource::CloudResource;
-use liminal_schemas::aws::resource::ResourceSpec;
 use liminal_schemas::state::ResourceAddress;
 
 use super::DesiredProblem;
@@ -18,18 +17,7 @@ const AROUND_TEXT: usize = 3;
 
 /// The roles whose policies are too long.
 pub(super) fn problems(resources: &BTreeMap<ResourceAddress, CloudResource>) -> Vec<DesiredProblem> {
-    let roles = resources.values().filter_map(|resource| match &resource.spec {
-        ResourceSpec::Role(role) => Some(role),
-        ResourceSpec::Bundle(_)
-        | ResourceSpec::Logs(_)
-        | ResourceSpec::Queue(_)
-        | ResourceSpec::Function(_)
-        | ResourceSpec::Mapping(_)
-        | ResourceSpec::Task(_)
-        | ResourceSpec::Schedule(_)
-        | ResourceSpec::Notification(_)
-        | ResourceSpec::Rule(_) => None,
-    });
+    let roles = resources.values().filter_map(|resource| resource.spec.as_role());
     let measured = roles.map(|role| (role, role.statements.iter().map(characters).sum::<usize>()));
     let most = usize::try_from(limits::ROLE_POLICY.value).unwrap_or(usize::MAX);
     measured

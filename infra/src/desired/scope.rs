@@ -68,7 +68,7 @@ pub(super) fn object_arn(place: &AwsPlace, bucket: &str, key: &str) -> String {
 }
 
 /// The ARN of a cluster that is given by name or by ARN.
-pub(super) fn cluster_arn(place: &AwsPlace, cluster: &str) -> String {
+pub(crate) fn cluster_arn(place: &AwsPlace, cluster: &str) -> String {
     if cluster.starts_with("arn:") {
         cluster.to_owned()
     } else {

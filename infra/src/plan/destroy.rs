@@ -9,6 +9,8 @@ use liminal_schemas::plan::ChangeAction;
 use liminal_schemas::plan::PipelineChange;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::state::ResourceAddress;
+use liminal_schemas::state::ResourceKind;
 
 use super::Observed;
 use super::PlanError;
@@ -17,15 +19,23 @@ use super::draft::Draft;
 use super::draft::check_owner;
 use super::draft::own_resources;
 use super::packages_of;
+use super::recorded::Recorded;
 use super::resources_of;
 use crate::state::LoadedState;
 
-/// Makes the plan. Releases that runs are pinned to stay, with their resources.
+/// Makes the plan. Releases that runs are pinned to stay, with their packages. In the cloud, what carries out the steps of
+/// runs that have not ended stays too, and so do logs, unless data is deleted.
 ///
 /// # Errors
 /// When the state belongs to another project.
-pub fn plan_destroy(target: &Target, state: Option<&LoadedState>, observed: &Observed) -> Result<Plan, PlanError> {
+pub fn plan_destroy(
+    target: &Target,
+    state: Option<&LoadedState>,
+    observed: &Observed,
+    delete_data: bool,
+) -> Result<Plan, PlanError> {
     check_owner(target, state)?;
+    let recorded = Recorded::of(state.map(|loaded| &loaded.state));
     let mut draft = Draft::default();
     let mut releases: BTreeSet<(PipelineName, Digest)> = BTreeSet::new();
     for (pipeline, deployed) in state.into_iter().flat_map(|loaded| &loaded.state.pipelines) {
@@ -56,8 +66,14 @@ pub fn plan_destroy(target: &Target, state: Option<&LoadedState>, observed: &Obs
     }
     match used {
         Some(used) => {
-            draft.delete_resources =
-                own_resources(state).into_iter().filter(|address| !used.contains(address)).collect();
+            let in_use = recorded.serving(&observed.open_steps);
+            let mut deleted = own_resources(state);
+            deleted.retain(|address| !used.contains(address) && !in_use.contains(address));
+            draft.delete_resources = deleted;
+            note_in_use(&mut draft, &in_use);
+            if !delete_data {
+                keep_logs(&mut draft);
+            }
         }
         None => draft.notes.push("resources are kept: a release that a run still needs can not be read".to_owned()),
     }
@@ -76,4 +92,24 @@ pub fn plan_destroy(target: &Target, state: Option<&LoadedState>, observed: &Obs
     }
     draft.note_journal(state);
     Ok(draft.finish(target, state, PlanPurpose::Destroy))
+}
+
+fn note_in_use(draft: &mut Draft, in_use: &BTreeSet<ResourceAddress>) {
+    if !in_use.is_empty() {
+        draft.notes.push(format!(
+            "{} resources stay, since runs that have not ended need them: cancel these, and destroy again",
+            in_use.len()
+        ));
+    }
+}
+
+/// Logs are data.
+fn keep_logs(draft: &mut Draft) {
+    let before = draft.delete_resources.len();
+    draft.delete_resources.retain(|address| address.kind != ResourceKind::Logs);
+    match before - draft.delete_resources.len() {
+        0 => {}
+        1 => draft.notes.push("one log group stays, since it holds data".to_owned()),
+        count => draft.notes.push(format!("{count} log groups stay, since they hold data")),
+    }
 }

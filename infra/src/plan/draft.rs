@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use liminal_schemas::aws::resource::CloudResource;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::PLAN_FORMAT;
+use liminal_schemas::plan::PermissionChange;
 use liminal_schemas::plan::PipelineChange;
+use liminal_schemas::plan::Placement;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanBase;
 use liminal_schemas::plan::PlanDocuments;
@@ -35,6 +38,8 @@ pub(super) struct Draft {
     pub(super) changes: Vec<PipelineChange>,
     pub(super) unchanged: usize,
     pub(super) notes: Vec<String>,
+    pub(super) permissions: Vec<PermissionChange>,
+    pub(super) placements: Vec<Placement>,
     pub(super) documents: PlanDocuments,
 }
 
@@ -49,6 +54,21 @@ impl Draft {
             && self.delete_resources.is_empty()
     }
 
+    /// Takes up the documents of the cloud resources that are made.
+    pub(super) fn add_resources<'a>(&mut self, known: impl Iterator<Item = (&'a ResourceAddress, &'a CloudResource)>) {
+        for (address, resource) in known {
+            if self.create_resources.contains(address) {
+                self.documents.resources.insert(address.clone(), resource.clone());
+            }
+        }
+    }
+
+    /// The packages that bundles are made from which are made.
+    fn bundled(&self) -> BTreeSet<Digest> {
+        let bundles = self.documents.resources.values().filter_map(|resource| resource.spec.as_bundle());
+        bundles.filter_map(|bundle| bundle.package).collect()
+    }
+
     /// Takes up the documents of the packages that resources are made from. A Python environment is known only by the
     /// packages that use it, so that one of these comes along.
     pub(super) fn add_packages<'a>(&mut self, known: impl Iterator<Item = (Digest, &'a PackageSpec)>) {
@@ -56,7 +76,8 @@ impl Draft {
             let of_kind = self.create_resources.iter().filter(move |address| address.kind == kind);
             of_kind.map(|address| address.digest).collect::<BTreeSet<_>>()
         };
-        let packages = created(ResourceKind::Package);
+        let mut packages = created(ResourceKind::Package);
+        packages.extend(self.bundled());
         let mut environments = created(ResourceKind::Python);
         for (digest, spec) in known {
             let carries = spec.python.as_ref().is_some_and(|python| environments.remove(&python.digest()));
@@ -111,8 +132,8 @@ impl Draft {
             unchanged: self.unchanged,
             operations,
             notes: self.notes,
-            permissions: Vec::new(),
-            placements: Vec::new(),
+            permissions: self.permissions,
+            placements: self.placements,
             documents: self.documents,
         }
     }

@@ -3,19 +3,26 @@
 mod destroy;
 pub mod diff;
 mod draft;
+mod environment_wide;
 pub mod forecast;
 pub mod key_facts;
+mod permissions;
 mod planner;
+mod recorded;
 mod rollback;
+mod runner_change;
 mod words;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use liminal_schemas::aws::resource::CloudResource;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
+use liminal_schemas::name::StepName;
+use liminal_schemas::plan::Placement;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::SourceVersion;
@@ -26,7 +33,9 @@ pub use self::destroy::plan_destroy;
 pub(crate) use self::planner::documents_needed;
 pub(crate) use self::planner::pipelines_that_lose_releases;
 pub use self::planner::plan;
+pub(crate) use self::recorded::Recorded;
 pub use self::rollback::plan_rollback;
+pub use self::runner_change::recorded_runner;
 
 /// How many retired releases are kept for rollback unless the definition says otherwise.
 pub const DEFAULT_KEEP: usize = 2;
@@ -55,6 +64,10 @@ pub struct Desired {
     pub releases: BTreeMap<PipelineName, Revised>,
     /// The packages that the releases name.
     pub packages: BTreeMap<Digest, PackageSpec>,
+    /// What they are carried out by, in the cloud: [`crate::desired::aws_resources`]. Empty on `local`.
+    pub cloud: BTreeMap<ResourceAddress, CloudResource>,
+    /// Where each step runs, in the cloud. Empty on `local`.
+    pub placements: Vec<Placement>,
 }
 
 /// A release with its revision, which is computed once.
@@ -87,6 +100,9 @@ pub struct Observed {
     pub known_releases: BTreeMap<Digest, Release>,
     /// The packages that these name.
     pub known_packages: BTreeMap<Digest, PackageSpec>,
+    /// The digests of steps that runs which have not ended may still start: what carries these out stays. Known only
+    /// where resources are in the cloud.
+    pub open_steps: BTreeSet<Digest>,
 }
 
 /// Why there is no plan.
@@ -127,6 +143,27 @@ pub enum PlanError {
         /// The revision.
         revision: Digest,
     },
+    /// What carries out the release to roll back to was removed.
+    #[error(
+        "release {} of pipeline {pipeline} has nothing left that carries out {}; check out its commit, and apply that",
+        revision.short(),
+        names(.steps)
+    )]
+    ResourcesGone {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The revision.
+        revision: Digest,
+        /// The steps.
+        steps: Vec<StepName>,
+    },
+    /// Where an environment is must be known to roll back what is in the cloud.
+    #[error("what is deployed is in the cloud, but the settings of the environment name no place there")]
+    NoPlace,
+}
+
+fn names(steps: &[StepName]) -> String {
+    steps.iter().map(StepName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn are(count: usize) -> String {
@@ -149,7 +186,7 @@ fn shorts(revisions: &[Digest]) -> String {
     revisions.iter().map(Digest::short).collect::<Vec<_>>().join(", ")
 }
 
-/// The resources that a package consists of.
+/// The resources that a package consists of on `local`.
 pub(crate) fn resources_of(digest: Digest, spec: &PackageSpec) -> impl Iterator<Item = ResourceAddress> {
     let python =
         spec.python.as_ref().map(|python| ResourceAddress { kind: ResourceKind::Python, digest: python.digest() });
@@ -162,7 +199,12 @@ pub(crate) fn packages_of(release: &Release) -> BTreeSet<Digest> {
 }
 
 impl Desired {
-    /// All resources that the desired releases need.
+    /// Whether the environment is in the cloud.
+    pub(crate) fn is_cloud(&self) -> bool {
+        !self.cloud.is_empty()
+    }
+
+    /// All resources that the desired releases need. In the cloud, Python environments are part of bundles.
     pub fn resources(&self) -> BTreeSet<ResourceAddress> {
         let named: BTreeSet<Digest> = self
             .releases
@@ -171,6 +213,8 @@ impl Desired {
             .filter_map(|step| step.package)
             .collect();
         let known = named.iter().filter_map(|digest| Some((*digest, self.packages.get(digest)?)));
-        known.flat_map(|(digest, spec)| resources_of(digest, spec)).collect()
+        let of_packages = known.flat_map(|(digest, spec)| resources_of(digest, spec));
+        let kept = of_packages.filter(|address| !self.is_cloud() || address.kind != ResourceKind::Python);
+        kept.chain(self.cloud.keys().cloned()).collect()
     }
 }

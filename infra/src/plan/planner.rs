@@ -11,6 +11,8 @@ use liminal_schemas::plan::PipelineChange;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::ResourceAddress;
+use liminal_schemas::state::ResourceKind;
+use liminal_schemas::step::StepSpec;
 
 use super::Desired;
 use super::Observed;
@@ -22,7 +24,10 @@ use super::draft::journal;
 use super::draft::own_resources;
 use super::draft::recorded_live;
 use super::packages_of;
+use super::permissions;
+use super::recorded::Recorded;
 use super::resources_of;
+use super::runner_change;
 use crate::state::LoadedState;
 
 /// Makes the plan.
@@ -35,6 +40,7 @@ pub fn plan(desired: &Desired, state: Option<&LoadedState>, observed: &Observed)
     planner.refuse_to_empty()?;
     planner.decide();
     planner.explain_changes();
+    planner.explain_cloud();
     planner.collect_resources();
     let mut draft = planner.draft;
     draft.note_journal(state);
@@ -87,9 +93,12 @@ struct Planner<'a> {
     state: Option<&'a LoadedState>,
     observed: &'a Observed,
     desired_revisions: BTreeSet<Digest>,
+    recorded: Recorded<'a>,
     needed: BTreeSet<ResourceAddress>,
     /// Releases that stay besides the desired ones: for rollback, or for runs that are pinned to them.
     retained: BTreeSet<(PipelineName, Digest)>,
+    /// Those of them that can be rolled back to.
+    kept: BTreeSet<Digest>,
     draft: Draft,
 }
 
@@ -100,8 +109,10 @@ impl<'a> Planner<'a> {
             state,
             observed,
             desired_revisions: desired.releases.values().map(|revised| revised.revision).collect(),
+            recorded: Recorded::of(state.map(|loaded| &loaded.state)),
             needed: desired.resources(),
             retained: BTreeSet::new(),
+            kept: BTreeSet::new(),
             draft: Draft::default(),
         }
     }
@@ -177,16 +188,24 @@ impl<'a> Planner<'a> {
 
     fn create_resources(&mut self) {
         for address in &self.needed {
-            let recorded = self.state.is_some_and(|loaded| loaded.state.resources.contains_key(address));
+            let recorded = self.state.and_then(|loaded| loaded.state.resources.get(address));
             let exists = self.observed.resources.contains(address);
-            if recorded && !exists {
-                let (kind, digest) = (address.kind.as_str(), address.digest.short());
-                self.draft.notes.push(format!("{kind} {digest} is gone, and is made again"));
+            let wanted = self.desired.cloud.get(address).map(|resource| &resource.spec);
+            let known = recorded.and_then(|record| record.resource.as_ref()).map(|resource| &resource.spec);
+            // What is known by its name alone can come to have another document.
+            let is_same = wanted == known;
+            if recorded.is_some() && is_same && !exists {
+                let kind = address.kind.as_str();
+                self.draft.notes.push(match wanted {
+                    Some(spec) => format!("{kind} {} is gone or was changed, and is made again", spec.name()),
+                    None => format!("{kind} {} is gone, and is made again", address.digest.short()),
+                });
             }
-            if !(recorded && exists) {
+            if !(recorded.is_some() && is_same && exists) {
                 self.draft.create_resources.insert(address.clone());
             }
         }
+        self.draft.add_resources(self.desired.cloud.iter());
         self.draft.add_packages(self.desired.packages.iter().map(|(digest, spec)| (*digest, spec)));
     }
 
@@ -237,10 +256,13 @@ impl<'a> Planner<'a> {
         let (gone, there): (Vec<Digest>, Vec<Digest>) =
             past.into_iter().partition(|revision| !existing.contains(revision));
         let pinned = |revision: &Digest| self.observed.pinned.contains(revision);
+        // On one machine a release that runs refer to is whole as long as it stays. In the cloud, what carries it out is
+        // removed once its runs have ended, so that there is no going back to it.
+        let can_go_back = |revision: &Digest| desired.is_some() && !self.is_cloud() && pinned(revision);
         let mut retired = Vec::new();
         let mut surplus = gone;
         for (index, revision) in there.into_iter().enumerate() {
-            if index < keep || (desired.is_some() && pinned(&revision)) {
+            if index < keep || can_go_back(&revision) {
                 retired.push(revision);
             } else {
                 surplus.push(revision);
@@ -255,6 +277,7 @@ impl<'a> Planner<'a> {
             }
         }
         self.retained.extend(retired.iter().map(|revision| (pipeline.clone(), *revision)));
+        self.kept.extend(&retired);
         if self.draft.move_live.contains_key(pipeline) && !retired.is_empty() {
             self.draft.documents.retired.insert(pipeline.clone(), retired);
         }
@@ -299,10 +322,66 @@ impl<'a> Planner<'a> {
         self.draft.changes.sort_by(|one, other| one.pipeline.cmp(&other.pipeline));
     }
 
+    fn is_cloud(&self) -> bool {
+        self.desired.is_cloud() || !self.recorded.is_empty()
+    }
+
+    /// What the changes mean in the cloud: where steps run, what may be done, which functions are made again.
+    fn explain_cloud(&mut self) {
+        if !self.is_cloud() {
+            return;
+        }
+        let changed: BTreeSet<_> = self
+            .draft
+            .changes
+            .iter()
+            .flat_map(|change| change.steps.iter().map(|step| (&change.pipeline, &step.step)))
+            .collect();
+        let placements = self.desired.placements.iter();
+        let placements = placements.filter(|it| changed.contains(&(&it.pipeline, &it.step))).cloned().collect();
+        self.draft.placements = placements;
+        let after = permissions::roles(self.desired.cloud.values());
+        self.draft.permissions = permissions::changes(&self.roles_in_use(), &after);
+        let created = self.draft.create_resources.iter();
+        let note = runner_change::note(&self.recorded, &self.desired.cloud, created);
+        self.draft.notes.extend(note);
+    }
+
+    /// The roles of what is live; all that are recorded when a live release can not be read.
+    fn roles_in_use(&self) -> permissions::Roles<'a> {
+        let mut steps = BTreeSet::new();
+        for revision in self.observed.live.values() {
+            let desired = self.desired.releases.values().find(|revised| revised.revision == *revision);
+            let release =
+                desired.map(|revised| &revised.release).or_else(|| self.observed.known_releases.get(revision));
+            let Some(release) = release else {
+                return permissions::roles(self.recorded.iter().map(|(_, resource)| resource));
+            };
+            steps.extend(release.steps.values().map(StepSpec::digest));
+        }
+        self.recorded.roles_of(&steps)
+    }
+
+    /// What liminal made and nobody needs, as far as it is not data: all that may be removed when no release is kept.
+    /// What another document takes the place of is not removed, but made over.
+    fn collectable(&self) -> BTreeSet<ResourceAddress> {
+        let names: BTreeSet<String> =
+            self.desired.cloud.values().filter_map(|resource| resource.spec.lasting_name()).collect();
+        let made_over = |address: &ResourceAddress| {
+            let name = self.recorded.get(address).and_then(|resource| resource.spec.lasting_name());
+            name.is_some_and(|name| names.contains(&name))
+        };
+        let mut collectable = own_resources(self.state);
+        collectable.retain(|address| {
+            !self.needed.contains(address) && address.kind != ResourceKind::Logs && !made_over(address)
+        });
+        collectable
+    }
+
     /// Whether resources could have gone out of use: something changes, and there are more of them than are needed.
     fn may_collect(&self) -> bool {
         let changes = !self.draft.is_empty() || journal(self.state).is_some();
-        changes && own_resources(self.state).iter().any(|address| !self.needed.contains(address))
+        changes && !self.collectable().is_empty()
     }
 
     fn collect_resources(&mut self) {
@@ -321,8 +400,24 @@ impl<'a> Planner<'a> {
             };
             used.extend(in_use);
         }
+        used.extend(self.recorded.serving(&self.steps_kept()));
         self.draft.delete_resources =
-            own_resources(self.state).into_iter().filter(|address| !used.contains(address)).collect();
+            self.collectable().into_iter().filter(|address| !used.contains(address)).collect();
+    }
+
+    /// The digests of steps of releases that can be rolled back to and of runs that have not ended, but for those that
+    /// the desired releases have too: what carries these out is desired itself.
+    fn steps_kept(&self) -> BTreeSet<Digest> {
+        let kept = self.kept.iter().filter_map(|revision| self.observed.known_releases.get(revision));
+        let mut steps: BTreeSet<Digest> =
+            kept.flat_map(|release| release.steps.values().map(StepSpec::digest)).collect();
+        steps.extend(&self.observed.open_steps);
+        for revised in self.desired.releases.values() {
+            for spec in revised.release.steps.values() {
+                steps.remove(&spec.digest());
+            }
+        }
+        steps
     }
 }
 

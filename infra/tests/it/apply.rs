@@ -29,7 +29,7 @@ fn shop() -> Project {
 }
 
 /// What an environment holds, but for what tells when and how it came to be so.
-fn essence(world: &World) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn essence(world: &World) -> BTreeMap<String, Vec<u8>> {
     let mut objects = world.objects.contents();
     objects.retain(|key, _| !key.starts_with("state/"));
     for (key, bytes) in &mut objects {
@@ -287,7 +287,7 @@ fn what_an_interrupted_apply_made_is_collected_even_after_a_rollback() {
     });
 }
 
-fn start_run(world: &World, project: &Project, name: &str) {
+pub(crate) fn start_run(world: &World, project: &Project, name: &str) {
     let run = RunId::new("20261124-000000-aaaa").expect("valid");
     let record = RunRecord {
         schema: RUN_SCHEMA,

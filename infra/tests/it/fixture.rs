@@ -1,6 +1,7 @@
 //! A small project that tests edit, and an environment in memory that they apply it to.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use git2::ObjectType;
@@ -10,7 +11,11 @@ use liminal_infra::apply::ApplyReport;
 use liminal_infra::apply::ApplyRequest;
 use liminal_infra::apply::Ports;
 use liminal_infra::apply::apply;
+use liminal_infra::desired::AwsDesired;
+use liminal_infra::desired::AwsInput;
+use liminal_infra::desired::aws_resources;
 use liminal_infra::memory::MemoryClock;
+use liminal_infra::memory::MemoryCloud;
 use liminal_infra::memory::MemoryObjects;
 use liminal_infra::memory::MemoryPython;
 use liminal_infra::observe::observe;
@@ -26,6 +31,11 @@ use liminal_infra::resources::LocalResources;
 use liminal_infra::state::LoadedState;
 use liminal_infra::state::LockRequest;
 use liminal_infra::state::load;
+use liminal_schemas::aws::Arch;
+use liminal_schemas::aws::AwsPlace;
+use liminal_schemas::aws::AwsSpec;
+use liminal_schemas::aws::FargateSettings;
+use liminal_schemas::aws::resource::CloudResource;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::files::ProjectFile;
 use liminal_schemas::files::ProjectFiles;
@@ -44,12 +54,14 @@ use liminal_schemas::release::Release;
 use liminal_schemas::release::RequirementsFile;
 use liminal_schemas::run::SourceVersion;
 use liminal_schemas::state::LockHolder;
+use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::CachePolicy;
 use liminal_schemas::step::Resources;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::trigger::Trigger;
 
 pub(crate) fn pipeline(name: &str) -> PipelineName {
     PipelineName::new(name).expect("a test writes valid names")
@@ -97,6 +109,40 @@ pub(crate) struct Project {
     pub(crate) pipelines: BTreeMap<String, BTreeMap<String, (String, u64)>>,
     pub(crate) requirements: Option<String>,
     pub(crate) keep: usize,
+    pub(crate) triggers: BTreeMap<String, Vec<Trigger>>,
+    /// What the environment is in the cloud; none for one on this machine.
+    pub(crate) aws: Option<Aws>,
+}
+
+/// An environment in the cloud.
+#[derive(Clone, Debug)]
+pub(crate) struct Aws {
+    pub(crate) spec: AwsSpec,
+    /// What the runner is made of.
+    pub(crate) runner: String,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        let spec = AwsSpec {
+            region: "eu-central-1".to_owned(),
+            account: None,
+            bucket: None,
+            arch: Arch::X86_64,
+            log_retention_days: 30,
+            fargate: FargateSettings::default(),
+        };
+        Self { spec, runner: "r1".to_owned() }
+    }
+}
+
+pub(crate) fn place() -> AwsPlace {
+    AwsPlace {
+        partition: "aws".to_owned(),
+        region: "eu-central-1".to_owned(),
+        account: "123456789012".to_owned(),
+        bucket: "data".to_owned(),
+    }
 }
 
 impl Project {
@@ -161,9 +207,26 @@ impl Project {
                 specs.insert(step(step_name), call(step_name, Some(package.digest()), *timeout));
                 packages.insert(package.digest(), package);
             }
-            releases.insert(pipeline(name), Revised::from(release(name, specs)));
+            let mut release = release(name, specs);
+            release.triggers = self.triggers.get(name).cloned().unwrap_or_default();
+            releases.insert(pipeline(name), Revised::from(release));
         }
-        Desired { target: self.target(), releases, packages }
+        let target = self.target();
+        let aws = self.aws.as_ref().map(|aws| {
+            let input = AwsInput {
+                place: &place(),
+                spec: &aws.spec,
+                project: &target.project,
+                environment: &target.environment,
+                releases: &releases,
+                packages: &packages,
+                runner: Digest::of_bytes(aws.runner.as_bytes()),
+                sizes: &BTreeMap::new(),
+            };
+            aws_resources(&input).expect("it can be carried out")
+        });
+        let AwsDesired { resources: cloud, placements } = aws.unwrap_or_default();
+        Desired { target, releases, packages, cloud, placements }
     }
 
     pub(crate) fn revision(&self, name: &str) -> Digest {
@@ -191,10 +254,10 @@ pub(crate) fn call(module: &str, package: Option<Digest>, timeout_seconds: u64) 
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
         env: BTreeMap::new(),
-        after: std::collections::BTreeSet::new(),
+        after: BTreeSet::new(),
         when: None,
-        reads_metrics: std::collections::BTreeSet::new(),
-        reads_params: std::collections::BTreeSet::new(),
+        reads_metrics: BTreeSet::new(),
+        reads_params: BTreeSet::new(),
         finally: false,
         package,
         retries: Retries::default(),
@@ -236,13 +299,22 @@ impl World {
         &'a self,
         files: &'a Files,
         packages: &'a BTreeMap<Digest, PackageSpec>,
-    ) -> LocalResources<'a, MemoryObjects, MemoryPython> {
-        LocalResources { objects: &self.objects, python: &self.python, files, packages }
+        (state, documents): (Option<&LoadedState>, &BTreeMap<ResourceAddress, CloudResource>),
+    ) -> MemoryCloud<'a, LocalResources<'a, MemoryObjects, MemoryPython>> {
+        let others = LocalResources { objects: &self.objects, python: &self.python, files, packages };
+        let mut known = BTreeMap::new();
+        if let Some(LoadedState { state, .. }) = state {
+            let made = state.resources.iter();
+            known.extend(made.filter_map(|(address, made)| Some((address.clone(), *made.resource.clone()?))));
+            known.extend(state.journal.iter().flat_map(|journal| journal.resources.clone()));
+        }
+        known.extend(documents.clone());
+        MemoryCloud { objects: &self.objects, documents: known, others }
     }
 
     pub(crate) async fn plan(&self, project: &Project) -> Result<Plan, PlanError> {
         let (files, desired, state) = (project.files(), project.desired(), self.state().await);
-        let resources = self.resources(&files, &desired.packages);
+        let resources = self.resources(&files, &desired.packages, (state.as_ref(), &desired.cloud));
         let observed = observe(&self.objects, &resources, &desired, state.as_ref()).await.expect("it can be observed");
         plan(&desired, state.as_ref(), &observed)
     }
@@ -255,19 +327,26 @@ impl World {
     ) -> Result<Plan, PlanError> {
         let (files, state) = (Files::default(), self.state().await);
         let packages = BTreeMap::new();
-        let resources = self.resources(&files, &packages);
-        let observed =
-            observe_deployed(&self.objects, &resources, state.as_ref(), None).await.expect("it can be observed");
-        plan_rollback(&project.target(), state.as_ref(), &observed, &BTreeMap::from([(pipeline(name), to)]))
+        let resources = self.resources(&files, &packages, (state.as_ref(), &BTreeMap::new()));
+        let concerned = BTreeSet::from([pipeline(name)]);
+        let observed = observe_deployed(&self.objects, &resources, state.as_ref(), Some(&concerned));
+        let observed = observed.await.expect("it can be observed");
+        let place = project.aws.as_ref().map(|_| place());
+        let wanted = BTreeMap::from([(pipeline(name), to)]);
+        plan_rollback(&project.target(), state.as_ref(), &observed, &wanted, place.as_ref())
     }
 
     pub(crate) async fn plan_destroy(&self, project: &Project) -> Plan {
+        self.plan_destroy_of(project, false).await
+    }
+
+    pub(crate) async fn plan_destroy_of(&self, project: &Project, delete_data: bool) -> Plan {
         let (files, state) = (Files::default(), self.state().await);
         let packages = BTreeMap::new();
-        let resources = self.resources(&files, &packages);
+        let resources = self.resources(&files, &packages, (state.as_ref(), &BTreeMap::new()));
         let observed =
             observe_deployed(&self.objects, &resources, state.as_ref(), None).await.expect("it can be observed");
-        plan_destroy(&project.target(), state.as_ref(), &observed).expect("a plan")
+        plan_destroy(&project.target(), state.as_ref(), &observed, delete_data).expect("a plan")
     }
 
     pub(crate) async fn apply(&self, project: &Project, plan: &Plan) -> Result<ApplyReport, ApplyError> {
@@ -292,8 +371,8 @@ impl World {
         delete_data: bool,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<ApplyReport, ApplyError> {
-        let files = project.files();
-        let resources = self.resources(&files, &plan.documents.packages);
+        let (files, state) = (project.files(), self.state().await);
+        let resources = self.resources(&files, &plan.documents.packages, (state.as_ref(), &plan.documents.resources));
         let ports = Ports { objects: &self.objects, resources: &resources, clock: &self.clock };
         let spill = self.spill_file();
         let request = ApplyRequest {

@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, reason = "these are tests, helpers of tests included")]
 
 mod apply;
+mod aws_desired;
+mod aws_plan;
 mod fixture;
 mod package;
 mod plan;

@@ -118,6 +118,70 @@ impl ResourceSpec {
         }
     }
 
+    /// The role, if it is one.
+    pub const fn as_role(&self) -> Option<&RoleSpec> {
+        match self {
+            Self::Role(role) => Some(role),
+            Self::Bundle(_)
+            | Self::Logs(_)
+            | Self::Queue(_)
+            | Self::Function(_)
+            | Self::Mapping(_)
+            | Self::Task(_)
+            | Self::Schedule(_)
+            | Self::Notification(_)
+            | Self::Rule(_) => None,
+        }
+    }
+
+    /// The bundle, if it is one.
+    pub const fn as_bundle(&self) -> Option<&BundleSpec> {
+        match self {
+            Self::Bundle(bundle) => Some(bundle),
+            Self::Role(_)
+            | Self::Logs(_)
+            | Self::Queue(_)
+            | Self::Function(_)
+            | Self::Mapping(_)
+            | Self::Task(_)
+            | Self::Schedule(_)
+            | Self::Notification(_)
+            | Self::Rule(_) => None,
+        }
+    }
+
+    /// The function, if it is one.
+    pub fn as_function(&self) -> Option<&FunctionSpec> {
+        match self {
+            Self::Function(function) => Some(function),
+            Self::Bundle(_)
+            | Self::Role(_)
+            | Self::Logs(_)
+            | Self::Queue(_)
+            | Self::Mapping(_)
+            | Self::Task(_)
+            | Self::Schedule(_)
+            | Self::Notification(_)
+            | Self::Rule(_) => None,
+        }
+    }
+
+    /// The log group, if it is one.
+    pub const fn as_logs(&self) -> Option<&LogsSpec> {
+        match self {
+            Self::Logs(logs) => Some(logs),
+            Self::Bundle(_)
+            | Self::Role(_)
+            | Self::Queue(_)
+            | Self::Function(_)
+            | Self::Mapping(_)
+            | Self::Task(_)
+            | Self::Schedule(_)
+            | Self::Notification(_)
+            | Self::Rule(_) => None,
+        }
+    }
+
     /// The resource's address. A log group is known by its name alone: it stays when its retention changes.
     pub fn address(&self) -> ResourceAddress {
         let digest = match self {

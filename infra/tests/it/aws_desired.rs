@@ -1,0 +1,374 @@
+//! What an environment on AWS is made of, derived from releases.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_infra::desired::AwsDesired;
+use liminal_infra::desired::AwsInput;
+use liminal_infra::desired::DesiredProblem;
+use liminal_infra::desired::aws_resources;
+use liminal_infra::plan::Revised;
+use liminal_schemas::aws::AwsSpec;
+use liminal_schemas::aws::policy::Statement;
+use liminal_schemas::aws::resource::FunctionSpec;
+use liminal_schemas::aws::resource::ResourceSpec;
+use liminal_schemas::digest::Digest;
+use liminal_schemas::name::EnvironmentName;
+use liminal_schemas::name::FieldName;
+use liminal_schemas::name::ModelName;
+use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::ProjectName;
+use liminal_schemas::name::StepName;
+use liminal_schemas::release::PACKER_VERSION;
+use liminal_schemas::release::PackageSpec;
+use liminal_schemas::release::PythonSpec;
+use liminal_schemas::release::Release;
+use liminal_schemas::release::SecretRef;
+use liminal_schemas::step::Action;
+use liminal_schemas::step::ArtifactKind;
+use liminal_schemas::step::Compute;
+use liminal_schemas::step::InputSource;
+use liminal_schemas::step::OutputRole;
+use liminal_schemas::step::OutputSpec;
+use liminal_schemas::step::REGISTERED_INPUT;
+use liminal_schemas::step::StepSpec;
+use liminal_schemas::template::Template;
+use liminal_schemas::trigger::Trigger;
+use liminal_schemas::trigger::TriggerSource;
+
+use crate::fixture::Aws;
+use crate::fixture::call;
+use crate::fixture::pipeline;
+use crate::fixture::place;
+use crate::fixture::release;
+use crate::fixture::step;
+
+fn field(name: &str) -> FieldName {
+    FieldName::new(name).expect("a test writes valid names")
+}
+
+fn package(version: Option<&str>) -> PackageSpec {
+    PackageSpec {
+        packer: PACKER_VERSION,
+        root: String::new(),
+        files: BTreeMap::new(),
+        python: Some(PythonSpec { version: version.map(str::to_owned), requirements: None }),
+    }
+}
+
+fn output() -> OutputSpec {
+    OutputSpec { path: "out".to_owned(), kind: ArtifactKind::File, role: OutputRole::Data }
+}
+
+fn from_step(maker: &str, output: &str) -> InputSource {
+    InputSource::Output { step: step(maker), output: field(output) }
+}
+
+/// fetch (Lambda) → fit (Fargate) → check (a gate) → publish (a registration).
+fn chain() -> Release {
+    let package = package(Some("3.11")).digest();
+    let mut fetch = call("fetch", Some(package), 60);
+    fetch.outputs.insert(field("raw"), output());
+    let mut fit = call("fit", Some(package), 7200);
+    fit.inputs.insert(field("data"), from_step("fetch", "raw"));
+    fit.outputs.insert(field("model"), output());
+    let mut check = call("check", None, 60);
+    check.action = Action::Gate { checks: vec!["fit.auc > 0.5".to_owned()] };
+    check.reads_metrics.insert(step("fit"));
+    let mut publish = call("publish", None, 60);
+    let aliases = BTreeSet::from([field("champion")]);
+    publish.action = Action::Register { model: ModelName::new("churn").expect("valid"), aliases };
+    publish.inputs.insert(field(REGISTERED_INPUT), from_step("fit", "model"));
+    publish.after.insert(step("check"));
+    let steps = [("fetch", fetch), ("fit", fit), ("check", check), ("publish", publish)];
+    release("train", steps.map(|(name, spec)| (step(name), spec)).into())
+}
+
+struct Wanted {
+    spec: AwsSpec,
+    releases: BTreeMap<PipelineName, Revised>,
+    packages: BTreeMap<Digest, PackageSpec>,
+    sizes: BTreeMap<Digest, u64>,
+}
+
+impl Wanted {
+    fn of(release: Release) -> Self {
+        let packages = [package(Some("3.11")), package(None)];
+        Self {
+            spec: Aws::default().spec,
+            releases: BTreeMap::from([(release.pipeline.clone(), Revised::from(release))]),
+            packages: packages.map(|package| (package.digest(), package)).into(),
+            sizes: BTreeMap::new(),
+        }
+    }
+
+    fn derive(&self) -> Result<AwsDesired, Vec<DesiredProblem>> {
+        aws_resources(&AwsInput {
+            place: &place(),
+            spec: &self.spec,
+            project: &ProjectName::new("shop").expect("valid"),
+            environment: &EnvironmentName::new("prod").expect("valid"),
+            releases: &self.releases,
+            packages: &self.packages,
+            runner: Digest::of_bytes(b"runner"),
+            sizes: &self.sizes,
+        })
+    }
+}
+
+fn derived(release: Release) -> AwsDesired {
+    Wanted::of(release).derive().expect("it can be carried out")
+}
+
+fn functions(desired: &AwsDesired) -> impl Iterator<Item = &FunctionSpec> {
+    desired.resources.values().filter_map(|resource| resource.spec.as_function())
+}
+
+fn shown(statement: &Statement) -> String {
+    let joined = |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(" ");
+    let resources = joined(&statement.resources).replace("arn:aws:s3:::data/shop/prod/", "~/");
+    let resources = resources.replace(":eu-central-1:123456789012:", ":…:").replace("123456789012", "…");
+    let conditions = statement.conditions.iter().flat_map(|(operator, keys)| {
+        let of_operator = keys.iter().map(move |(key, values)| format!(" if {operator} {key} {}", joined(values)));
+        of_operator.collect::<Vec<_>>()
+    });
+    let conditions: String = conditions.collect();
+    format!("  {}: {} on {resources}{conditions}", statement.sid, joined(&statement.actions))
+}
+
+/// The part of a name that no digest is in.
+fn without_digest(name: &str) -> &str {
+    name.rsplit_once('-').map_or(name, |(start, _)| start)
+}
+
+#[test]
+fn the_permissions_of_a_pipeline_follow_from_its_flow_of_data() {
+    let desired = derived(chain());
+    let mut roles: Vec<_> = desired.resources.values().filter_map(|resource| resource.spec.as_role()).collect();
+    roles.sort_by_key(|role| role.name_parts.clone());
+    let mut lines = Vec::new();
+    for role in &roles {
+        lines.push(format!("{} for {}", role.name_parts.join("-"), role.service));
+        lines.extend(role.statements.iter().map(shown));
+    }
+    let mut text = lines.join("\n");
+    for role in roles {
+        text = text.replace(&role.name(), without_digest(&role.name()));
+    }
+    insta::assert_snapshot!(text, @"");
+}
+
+#[test]
+fn nothing_but_marks_of_runs_is_ever_deleted_and_no_action_is_for_everything() {
+    let mut release = chain();
+    release.triggers.push(objects(Some("other"), "in/"));
+    let desired = derived(release);
+    for role in desired.resources.values().filter_map(|resource| resource.spec.as_role()) {
+        assert_eq!(role.boundary.as_deref(), Some("arn:aws:iam::123456789012:policy/liminal-boundary"));
+        let sids: BTreeSet<&String> = role.statements.iter().map(|statement| &statement.sid).collect();
+        assert_eq!(sids.len(), role.statements.len(), "a sid is there once");
+        for statement in &role.statements {
+            assert!(statement.sid.chars().all(|letter| letter.is_ascii_alphanumeric()), "{}", statement.sid);
+            assert!(!statement.resources.is_empty() && !statement.actions.is_empty(), "{statement:?}");
+            assert!(statement.actions.iter().all(|action| !action.contains('*')), "{statement:?}");
+            let deletes = statement.actions.contains("s3:DeleteObject");
+            assert!(!deletes || statement.resources.iter().all(|it| it.contains("/shop/prod/open/")), "{statement:?}");
+            let everything = statement.resources.contains("*");
+            assert!(!everything || statement.actions == BTreeSet::from(["ecr:GetAuthorizationToken".to_owned()]));
+        }
+    }
+}
+
+#[test]
+fn a_function_knows_where_it_is_and_what_it_is_for() {
+    let desired = derived(chain());
+    let mut lines: Vec<String> = functions(&desired)
+        .map(|function| {
+            let variables = function.environment.iter().map(|(name, value)| {
+                let value = if name == "LIMINAL_TASK_DEFINITION" { without_digest(value) } else { value };
+                format!("{name}={value}")
+            });
+            let variables = variables.collect::<Vec<_>>().join(" ");
+            let FunctionSpec { runtime, handler, memory_mib, disk_mib, timeout_seconds, log_group, .. } = function;
+            let name = without_digest(&function.name()).to_owned();
+            format!(
+                "{name}: {runtime} {handler} {memory_mib} MiB, {disk_mib} MiB, {timeout_seconds}s, {log_group}\n  {variables}"
+            )
+        })
+        .collect();
+    lines.sort();
+    insta::assert_snapshot!(lines.join("\n"), @"");
+}
+
+#[test]
+fn a_task_is_as_large_as_its_step_asks_and_fetches_its_own_bundle() {
+    let mut release = chain();
+    let fit = release.steps.get_mut("fit").expect("it is there");
+    fit.resources = liminal_schemas::step::Resources { memory_mib: Some(5000), cpu: 2, disk_mib: Some(30_000) };
+    let desired = derived(release);
+    let mut tasks = desired.resources.values().filter_map(|resource| match &resource.spec {
+        ResourceSpec::Task(task) => Some(task),
+        _ => None,
+    });
+    let task = tasks.next().expect("a task");
+    assert_eq!((task.cpu, task.memory_mib, task.disk_gib), (2048, 5120, Some(30)));
+    assert_eq!(task.image, "123456789012.dkr.ecr.eu-central-1.amazonaws.com/liminal:python3.11");
+    assert_eq!(task.environment["LIMINAL_BUNDLE"], task.bundle.digest.hex());
+    let bundle = desired.resources[&task.bundle].spec.as_bundle().expect("a bundle");
+    assert_eq!((bundle.runner, bundle.python.as_deref()), (None, Some("3.11")));
+}
+
+#[test]
+fn gates_and_registrations_get_nothing_of_their_own() {
+    let desired = derived(chain());
+    let served: BTreeSet<&StepName> =
+        desired.resources.values().filter_map(|resource| Some(&resource.serves.as_ref()?.step)).collect();
+    assert_eq!(served.into_iter().map(StepName::as_str).collect::<Vec<_>>(), ["fetch", "fit"]);
+}
+
+#[test]
+fn every_need_is_there_and_names_its_own_kind_of_thing() {
+    let mut release = chain();
+    release.triggers = vec![objects(None, "in/"), hourly()];
+    let desired = derived(release);
+    for (address, resource) in &desired.resources {
+        assert_eq!(*address, resource.spec.address());
+        for need in &resource.needs {
+            let is_package = need.kind == liminal_schemas::state::ResourceKind::Package;
+            assert!(is_package || desired.resources.contains_key(need), "{address} needs {need}");
+        }
+    }
+}
+
+fn objects(bucket: Option<&str>, prefix: &str) -> Trigger {
+    let (bucket, prefix) = (bucket.map(str::to_owned), prefix.to_owned());
+    Trigger { on: TriggerSource::Object { bucket, prefix, suffix: ".csv".to_owned() }, params: BTreeMap::new() }
+}
+
+fn hourly() -> Trigger {
+    let on = TriggerSource::Schedule { expression: "rate(1 hour)".to_owned(), timezone: "UTC".to_owned() };
+    Trigger { on, params: BTreeMap::new() }
+}
+
+#[test]
+fn what_starts_runs_follows_from_triggers() {
+    let mut release = chain();
+    release.triggers =
+        vec![objects(None, "in/"), objects(Some("other"), "x/"), objects(Some("other"), "x/y/"), hourly()];
+    let trigger = release.triggers[3].digest();
+    let desired = derived(release);
+    let mut lines = Vec::new();
+    for resource in desired.resources.values() {
+        match &resource.spec {
+            ResourceSpec::Schedule(it) => {
+                lines.push(format!("{} {} {}", it.name_parts.join("-"), it.expression, it.message))
+            }
+            ResourceSpec::Notification(it) => lines.push(format!("{} {} {:?}", it.bucket, it.id_prefix, it.filters)),
+            ResourceSpec::Rule(it) => lines.push(it.pattern.clone()),
+            ResourceSpec::Queue(it) if it.name.contains("-triggers-") => lines.push(format!("{it:?}")),
+            _ => {}
+        }
+    }
+    lines.sort();
+    insta::assert_snapshot!(lines.join("\n").replace(&trigger.to_string(), "<trigger>"), @"");
+}
+
+#[test]
+fn a_queue_is_found_by_whoever_has_the_step() {
+    let release = chain();
+    let digest = release.steps["fit"].digest();
+    let (project, environment) =
+        (ProjectName::new("shop").expect("valid"), EnvironmentName::new("prod").expect("valid"));
+    let name =
+        liminal_schemas::aws::names::step_queue(&project, &environment, &pipeline("train"), &step("fit"), &digest);
+    let desired = derived(release);
+    let queue = desired.resources.values().find_map(|resource| match &resource.spec {
+        ResourceSpec::Queue(queue) if queue.name == name => Some(queue),
+        _ => None,
+    });
+    let queue = queue.expect("it is there");
+    assert_eq!((queue.visibility_seconds, queue.max_receives), (720, 5), "six times what its function takes");
+}
+
+#[test]
+fn a_change_in_one_step_touches_no_resource_of_another() {
+    let (before, mut after) = (derived(chain()), chain());
+    after.steps.get_mut("fetch").expect("it is there").resources.memory_mib = Some(4096);
+    let after = derived(after);
+    let changed: BTreeSet<Option<&StepName>> = before
+        .resources
+        .iter()
+        .filter(|(address, _)| !after.resources.contains_key(address))
+        .map(|(_, resource)| resource.serves.as_ref().map(|served| &served.step))
+        .collect();
+    assert_eq!(changed, BTreeSet::from([Some(&step("fetch"))]));
+}
+
+#[test]
+fn dependencies_that_are_too_large_for_lambda_move_a_step_to_fargate() {
+    let mut release = chain();
+    release.steps.get_mut("fit").expect("it is there").compute = Compute::Fargate;
+    let mut wanted = Wanted::of(release);
+    let python = package(Some("3.11")).python.expect("it has one").digest();
+    wanted.sizes.insert(python, 312 * 1024 * 1024);
+    let placements = wanted.derive().expect("it can be carried out").placements;
+    let fetch = placements.iter().find(|it| it.step == step("fetch")).expect("it is placed");
+    assert_eq!(
+        (fetch.compute, fetch.reason.as_str()),
+        (Compute::Fargate, "its package unpacks to 312 MiB, and Lambda takes less than 250 MiB")
+    );
+}
+
+type Edit = fn(&mut Release);
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let edits: [Edit; 4] = [
+        |release| {
+            let fit = step_of(release, "fit");
+            fit.compute = Compute::Lambda;
+        },
+        |release| {
+            let fetch = step_of(release, "fetch");
+            fetch.env.insert("TOKEN".to_owned(), Template::parse("{{ secrets.token }}").expect("a template"));
+            release.secrets.insert(field("token"), SecretRef::Env("TOKEN".to_owned()));
+        },
+        |release| release.triggers.push(objects(None, "shop/")),
+        |release| {
+            let mut other = call("other", Some(Digest::of_bytes(b"nobody knows")), 60);
+            other.after.insert(step("fetch"));
+            release.steps.insert(step("other"), other);
+        },
+    ];
+    let mut release = chain();
+    for edit in edits {
+        edit(&mut release);
+    }
+    let problems = Wanted::of(release).derive().expect_err("it can not be carried out");
+    let lines = problems.iter().map(|problem| match std::error::Error::source(problem) {
+        Some(source) => format!("{problem}: {source}"),
+        None => problem.to_string(),
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+}
+
+fn step_of<'a>(release: &'a mut Release, name: &str) -> &'a mut StepSpec {
+    release.steps.get_mut(name).expect("it is there")
+}
+
+#[test]
+fn a_long_pipeline_has_permissions_that_iam_takes() {
+    let mut steps = BTreeMap::new();
+    for index in 0..100 {
+        let mut spec = call("m", None, 60);
+        if index > 0 {
+            spec.after.insert(step(&format!("a_step_with_a_rather_long_name_{:03}", index - 1)));
+        }
+        steps.insert(step(&format!("a_step_with_a_rather_long_name_{index:03}")), spec);
+    }
+    let desired = derived(release("a_pipeline_with_a_rather_long_name", steps));
+    assert_eq!(desired.placements.len(), 100);
+    let names: BTreeSet<String> =
+        functions(&desired).map(|function| function.name()).inspect(|name| assert!(name.len() <= 64)).collect();
+    assert_eq!(names.len(), 101, "each function has a name of its own");
+}
