@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use liminal_schemas::aws::names;
 use liminal_schemas::aws::placement;
 use liminal_schemas::aws::placement::Placed;
+use liminal_schemas::aws::policy::Statement;
 use liminal_schemas::aws::resource::BundleSpec;
 use liminal_schemas::aws::resource::LogsSpec;
 use liminal_schemas::aws::resource::MappingSpec;
@@ -16,18 +17,14 @@ use liminal_schemas::aws::runtime::managed_python;
 use liminal_schemas::aws::variables;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::graph::Graph;
-use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::Placement;
 use liminal_schemas::release::Release;
-use liminal_schemas::release::SecretRef;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 use liminal_schemas::step::Compute;
 use liminal_schemas::step::StepSpec;
-use liminal_schemas::template::Reference;
-use liminal_schemas::template::Template;
 
 use super::AwsInput;
 use super::DesiredProblem;
@@ -58,6 +55,8 @@ pub(super) struct Common {
     pub(super) package: Option<ResourceAddress>,
     /// The Python version of its runtime, as `3.11`; none without Python.
     pub(super) python: Option<String>,
+    /// What its attempts need to read secrets.
+    pub(super) secrets: Vec<Statement>,
     /// The log group.
     pub(super) logs: ResourceAddress,
     /// The log group's name.
@@ -67,7 +66,7 @@ pub(super) struct Common {
 impl StepInput<'_> {
     /// Adds the step's resources; tells where it runs.
     pub(super) fn add_to(&self, set: &mut ResourceSet) -> Result<Placement, DesiredProblem> {
-        self.check_secrets()?;
+        let secrets = self.secrets()?;
         let python = self.python()?;
         let placed = self.place()?;
         let log_group = names::step_log_group(self.scope.project, self.scope.environment, self.pipeline, self.step);
@@ -76,7 +75,7 @@ impl StepInput<'_> {
         let logs = LogsSpec { name: log_group.clone(), retention_days: self.input.spec.log_retention_days };
         let logs = set.add(ResourceSpec::Logs(logs), [], Some(&served));
         let package = self.spec.package.map(|digest| ResourceAddress { kind: ResourceKind::Package, digest });
-        let common = Common { served, package, python, logs, log_group };
+        let common = Common { served, package, python, secrets, logs, log_group };
         match placed.compute {
             Compute::Fargate => self.add_task(set, &common),
             Compute::Auto | Compute::Lambda => self.add_function(set, &common),
@@ -113,37 +112,6 @@ impl StepInput<'_> {
             package,
         })?;
         Ok(known.python.as_ref())
-    }
-
-    /// The secrets that the step's templates name, by reference.
-    fn secrets(&self) -> BTreeMap<&FieldName, &SecretRef> {
-        let references = self.spec.templates().flat_map(Template::references);
-        let used = references.filter_map(|reference| match reference {
-            Reference::Secret(name) => Some((name, self.release.secrets.get(name)?)),
-            Reference::Input(_)
-            | Reference::Output(_)
-            | Reference::Param(_)
-            | Reference::RunId
-            | Reference::StepName => None,
-        });
-        used.collect()
-    }
-
-    fn check_secrets(&self) -> Result<(), DesiredProblem> {
-        for (secret, reference) in self.secrets() {
-            match reference {
-                SecretRef::Env(variable) => {
-                    return Err(DesiredProblem::SecretOfMachine {
-                        pipeline: self.pipeline.clone(),
-                        step: self.step.clone(),
-                        secret: secret.clone(),
-                        variable: variable.clone(),
-                    });
-                }
-                SecretRef::SecretsManager { .. } | SecretRef::Parameter(_) => {}
-            }
-        }
-        Ok(())
     }
 
     /// The bundle of the step's code, with or without a runner.

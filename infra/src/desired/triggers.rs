@@ -131,15 +131,17 @@ fn filters(scope: Scope<'_>, releases: &BTreeMap<PipelineName, Revised>) -> BTre
     by_bucket.into_iter().map(|(bucket, filters)| (bucket, without_overlaps(filters))).collect()
 }
 
-/// Triggers that what runs leave would set off.
+/// Triggers for what liminal itself writes, which starts no run: they would only keep the starter busy. One that is for
+/// all keys of some ending is let pass, since what liminal writes has its own endings.
 pub(super) fn problems(scope: Scope<'_>, releases: &BTreeMap<PipelineName, Revised>) -> Vec<DesiredProblem> {
     let own = scope.key("");
-    let is_own = |bucket: &String, prefix: &String| {
-        *bucket == scope.place.bucket && (own.starts_with(prefix.as_str()) || prefix.starts_with(&own))
+    let is_own = |bucket: &String, filter: &KeyFilter| {
+        let all_of_it = own.starts_with(&filter.prefix) && filter.suffix.is_empty();
+        *bucket == scope.place.bucket && (all_of_it || filter.prefix.starts_with(&own))
     };
     object_triggers(scope, releases)
         .into_iter()
-        .filter(|(_, bucket, filter)| is_own(bucket, &filter.prefix))
+        .filter(|(_, bucket, filter)| is_own(bucket, filter))
         .map(|(pipeline, bucket, filter)| DesiredProblem::SelfTriggering { pipeline, bucket, prefix: filter.prefix })
         .collect()
 }
