@@ -64,9 +64,9 @@ pub enum DesiredProblem {
         /// The variable.
         variable: String,
     },
-    /// Objects that runs write themselves would start runs.
+    /// A trigger is for objects that liminal writes itself.
     #[error(
-        "a trigger of pipeline {pipeline} is for objects under `{prefix}` in the bucket {bucket}, where liminal itself writes: what its runs leave there would start runs without end; give it another prefix"
+        "a trigger of pipeline {pipeline} is for objects under `{prefix}` in the bucket {bucket}, where liminal keeps its own, which start no runs; give it another prefix"
     )]
     SelfTriggering {
         /// The pipeline.

@@ -1,6 +1,7 @@
-//! The secrets of a step: where they must be, and the permission to read just these.
+//! What reading a step's secrets needs: each by its own name, and none that the step does not use.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use liminal_schemas::aws::names;
 use liminal_schemas::aws::policy::Statement;
@@ -10,12 +11,44 @@ use liminal_schemas::template::Reference;
 use liminal_schemas::template::Template;
 
 use super::DesiredProblem;
+use super::Scope;
 use super::statements::allow;
 use super::step::StepInput;
 
 impl StepInput<'_> {
+    /// The permissions to read the step's secrets.
+    pub(super) fn secrets(&self) -> Result<Vec<Statement>, DesiredProblem> {
+        let mut secrets = BTreeSet::new();
+        let mut parameters = BTreeSet::new();
+        for (secret, reference) in self.secrets_used() {
+            match reference {
+                SecretRef::Env(variable) => {
+                    return Err(DesiredProblem::SecretOfMachine {
+                        pipeline: self.pipeline.clone(),
+                        step: self.step.clone(),
+                        secret: secret.clone(),
+                        variable: variable.clone(),
+                    });
+                }
+                SecretRef::SecretsManager { name, key: _ } => {
+                    secrets.insert(secret_arn(self.scope, name));
+                }
+                SecretRef::Parameter(name) => {
+                    let name = format!("parameter/{}", name.trim_start_matches('/'));
+                    parameters.insert(names::arn(self.scope.place, "ssm", &name));
+                }
+            }
+        }
+        let statements = [
+            ("ReadSecrets", "secretsmanager:GetSecretValue", secrets),
+            ("ReadParameters", "ssm:GetParameter", parameters),
+        ];
+        let used = statements.into_iter().filter(|(_, _, arns)| !arns.is_empty());
+        Ok(used.map(|(sid, action, arns)| allow(sid, &[action], arns)).collect())
+    }
+
     /// The secrets that the step's templates name, by reference.
-    fn secrets(&self) -> BTreeMap<&FieldName, &SecretRef> {
+    fn secrets_used(&self) -> BTreeMap<&FieldName, &SecretRef> {
         let references = self.spec.templates().flat_map(Template::references);
         let used = references.filter_map(|reference| match reference {
             Reference::Secret(name) => Some((name, self.release.secrets.get(name)?)),
@@ -27,47 +60,12 @@ impl StepInput<'_> {
         });
         used.collect()
     }
+}
 
-    /// Refuses secrets that no function can find.
-    pub(super) fn check_secrets(&self) -> Result<(), DesiredProblem> {
-        for (secret, reference) in self.secrets() {
-            match reference {
-                SecretRef::Env(variable) => {
-                    return Err(DesiredProblem::SecretOfMachine {
-                        pipeline: self.pipeline.clone(),
-                        step: self.step.clone(),
-                        secret: secret.clone(),
-                        variable: variable.clone(),
-                    });
-                }
-                SecretRef::SecretsManager { .. } | SecretRef::Parameter(_) => {}
-            }
-        }
-        Ok(())
+/// The ARN of a secret that is given by name or by ARN. Secrets Manager appends six random characters to the name.
+fn secret_arn(scope: Scope<'_>, name: &str) -> String {
+    if name.starts_with("arn:") {
+        return name.to_owned();
     }
-
-    /// What a runner needs to look the step's secrets up. Their values are encrypted with the keys that AWS keeps for these
-    /// services, which need no permission of their own.
-    pub(super) fn reads_secrets(&self) -> Vec<Statement> {
-        let arn = |service: &str, resource: String| names::arn(self.scope.place, service, &resource);
-        let (mut secrets, mut parameters) = (Vec::new(), Vec::new());
-        for reference in self.secrets().into_values() {
-            match reference {
-                SecretRef::Env(_) => {}
-                // Secrets Manager puts six letters of its own behind the name.
-                SecretRef::SecretsManager { name, .. } => {
-                    secrets.push(arn("secretsmanager", format!("secret:{name}-*")))
-                }
-                SecretRef::Parameter(name) => parameters.push(arn("ssm", format!("parameter{name}"))),
-            }
-        }
-        let mut statements = Vec::new();
-        if !secrets.is_empty() {
-            statements.push(allow("ReadSecrets", &["secretsmanager:GetSecretValue"], secrets));
-        }
-        if !parameters.is_empty() {
-            statements.push(allow("ReadParameters", &["ssm:GetParameter"], parameters));
-        }
-        statements
-    }
+    names::arn(scope.place, "secretsmanager", &format!("secret:{name}-??????"))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use liminal_schemas::aws::names;
 use liminal_schemas::aws::placement;
 use liminal_schemas::aws::placement::Placed;
+use liminal_schemas::aws::policy::Statement;
 use liminal_schemas::aws::resource::BundleSpec;
 use liminal_schemas::aws::resource::LogsSpec;
 use liminal_schemas::aws::resource::MappingSpec;
@@ -54,6 +55,8 @@ pub(super) struct Common {
     pub(super) package: Option<ResourceAddress>,
     /// The Python version of its runtime, as `3.11`; none without Python.
     pub(super) python: Option<String>,
+    /// What its attempts need to read secrets.
+    pub(super) secrets: Vec<Statement>,
     /// The log group.
     pub(super) logs: ResourceAddress,
     /// The log group's name.
@@ -63,7 +66,7 @@ pub(super) struct Common {
 impl StepInput<'_> {
     /// Adds the step's resources; tells where it runs.
     pub(super) fn add_to(&self, set: &mut ResourceSet) -> Result<Placement, DesiredProblem> {
-        self.check_secrets()?;
+        let secrets = self.secrets()?;
         let python = self.python()?;
         let placed = self.place()?;
         let log_group = names::step_log_group(self.scope.project, self.scope.environment, self.pipeline, self.step);
@@ -72,7 +75,7 @@ impl StepInput<'_> {
         let logs = LogsSpec { name: log_group.clone(), retention_days: self.input.spec.log_retention_days };
         let logs = set.add(ResourceSpec::Logs(logs), [], Some(&served));
         let package = self.spec.package.map(|digest| ResourceAddress { kind: ResourceKind::Package, digest });
-        let common = Common { served, package, python, logs, log_group };
+        let common = Common { served, package, python, secrets, logs, log_group };
         match placed.compute {
             Compute::Fargate => self.add_task(set, &common),
             Compute::Auto | Compute::Lambda => self.add_function(set, &common),

@@ -22,7 +22,7 @@ impl StepInput<'_> {
         let scope = self.scope;
         let mut allowed = self.protocol();
         allowed.push(self.leaves_outputs());
-        allowed.extend(self.reads_secrets());
+        allowed.extend(common.secrets.iter().cloned());
         allowed.push(statements::receive(scope.step_queues_arn(self.pipeline, self.step)));
         allowed.push(statements::log(scope, &common.log_group));
         let parts = [self.pipeline.as_str(), self.step.as_str()];

@@ -55,7 +55,7 @@ impl StepInput<'_> {
     /// Adds what the step needs on Fargate.
     pub(super) fn add_task(&self, set: &mut ResourceSet, common: &Common) {
         let scope = self.scope;
-        let (task_role, execution_role) = (self.task_role(), self.execution_role(common));
+        let (task_role, execution_role) = (self.task_role(common), self.execution_role(common));
         let (task_role_arn, execution_role_arn) = (scope.role_arn(&task_role), scope.role_arn(&execution_role));
         let task_role = set.add(ResourceSpec::Role(task_role), [], Some(&common.served));
         let execution_role = set.add(ResourceSpec::Role(execution_role), [], Some(&common.served));
@@ -145,11 +145,11 @@ impl StepInput<'_> {
         names::arn(scope.place, "ecs", &format!("task-definition/{family}"))
     }
 
-    fn task_role(&self) -> RoleSpec {
+    fn task_role(&self, common: &Common) -> RoleSpec {
         let scope = self.scope;
         let mut allowed = self.protocol();
         allowed.push(self.leaves_outputs());
-        allowed.extend(self.reads_secrets());
+        allowed.extend(common.secrets.iter().cloned());
         let code = ["bundles/*", "packages/*"].map(|key| scope.object_arn(key));
         allowed.push(allow("FetchCode", &["s3:GetObject"], code));
         statements::role(scope, &[self.pipeline.as_str(), self.step.as_str(), "task"], TASKS, allowed)

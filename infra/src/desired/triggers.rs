@@ -13,10 +13,10 @@ use liminal_schemas::aws::resource::ResourceSpec;
 use liminal_schemas::aws::resource::RuleSpec;
 use liminal_schemas::aws::resource::ScheduleSpec;
 use liminal_schemas::digest::Digest;
+use liminal_schemas::message::TriggerMessage;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::trigger::TriggerSource;
-use serde::Serialize;
 
 use super::DesiredProblem;
 use super::Scope;
@@ -34,17 +34,6 @@ const SCHEDULER: &str = "scheduler.amazonaws.com";
 
 /// How often open runs are looked at.
 const SWEEP_EXPRESSION: &str = "rate(1 minute)";
-
-/// What stands in a schedule's message for the time that it fires for.
-const SCHEDULED_TIME: &str = "<aws.scheduler.scheduled-time>";
-
-/// What a schedule sends. Its starter makes the id of the run from all of it.
-#[derive(Serialize)]
-#[serde(tag = "liminal", rename_all = "lowercase")]
-enum Tick<'a> {
-    Sweep,
-    Schedule { pipeline: &'a PipelineName, trigger: Digest, time: &'static str },
-}
 
 /// Adds what starts runs of some live releases; gives the trigger queue. `cluster` is the ARN of the cluster whose tasks
 /// are watched.
@@ -71,29 +60,28 @@ pub(super) fn add_to(
     let role = statements::role(scope, &["scheduler"], SCHEDULER, vec![send]);
     let role_arn = scope.role_arn(&role);
     let role = set.add(ResourceSpec::Role(role), [], None);
-    for (part, expression, timezone, tick) in schedules(releases) {
+    for (part, expression, timezone, message) in schedules(releases) {
         let schedule = ScheduleSpec {
             name_parts: scope.parts(&[part]),
             expression: expression.to_owned(),
             timezone: timezone.to_owned(),
             queue: queue_name.clone(),
             role: role_arn.clone(),
-            // Names and digests alone: writing them as JSON can not fail.
-            message: serde_json::to_string(&tick).unwrap_or_default(),
+            message: message.body(),
         };
         set.add(ResourceSpec::Schedule(schedule), [role.clone(), queue.clone()], None);
     }
     queue
 }
 
-fn schedules(releases: &BTreeMap<PipelineName, Revised>) -> Vec<(&str, &str, &str, Tick<'_>)> {
-    let mut schedules = vec![("sweep", SWEEP_EXPRESSION, "UTC", Tick::Sweep)];
+fn schedules(releases: &BTreeMap<PipelineName, Revised>) -> Vec<(&str, &str, &str, TriggerMessage)> {
+    let mut schedules = vec![("sweep", SWEEP_EXPRESSION, "UTC", TriggerMessage::sweep())];
     for (pipeline, revised) in releases {
         for trigger in &revised.release.triggers {
             match &trigger.on {
                 TriggerSource::Schedule { expression, timezone } => {
-                    let tick = Tick::Schedule { pipeline, trigger: trigger.digest(), time: SCHEDULED_TIME };
-                    schedules.push((pipeline.as_str(), expression, timezone, tick));
+                    let message = TriggerMessage::schedule(pipeline.clone(), trigger.digest());
+                    schedules.push((pipeline.as_str(), expression, timezone, message));
                 }
                 TriggerSource::Object { .. } => {}
             }
@@ -131,15 +119,17 @@ fn filters(scope: Scope<'_>, releases: &BTreeMap<PipelineName, Revised>) -> BTre
     by_bucket.into_iter().map(|(bucket, filters)| (bucket, without_overlaps(filters))).collect()
 }
 
-/// Triggers that what runs leave would set off.
+/// Triggers for what liminal itself writes, which starts no run: they would only keep the starter busy. One that is for
+/// all keys of some ending is let pass, since what liminal writes has its own endings.
 pub(super) fn problems(scope: Scope<'_>, releases: &BTreeMap<PipelineName, Revised>) -> Vec<DesiredProblem> {
     let own = scope.key("");
-    let is_own = |bucket: &String, prefix: &String| {
-        *bucket == scope.place.bucket && (own.starts_with(prefix.as_str()) || prefix.starts_with(&own))
+    let is_own = |bucket: &String, filter: &KeyFilter| {
+        let all_of_it = own.starts_with(&filter.prefix) && filter.suffix.is_empty();
+        *bucket == scope.place.bucket && (all_of_it || filter.prefix.starts_with(&own))
     };
     object_triggers(scope, releases)
         .into_iter()
-        .filter(|(_, bucket, filter)| is_own(bucket, &filter.prefix))
+        .filter(|(_, bucket, filter)| is_own(bucket, filter))
         .map(|(pipeline, bucket, filter)| DesiredProblem::SelfTriggering { pipeline, bucket, prefix: filter.prefix })
         .collect()
 }

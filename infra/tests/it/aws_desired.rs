@@ -219,6 +219,27 @@ fn a_task_is_as_large_as_its_step_asks_and_fetches_its_own_bundle() {
 }
 
 #[test]
+fn a_step_may_read_the_secrets_that_it_names_and_no_other() {
+    let mut release = chain();
+    let references = [
+        ("database", SecretRef::SecretsManager { name: "db/main".to_owned(), key: Some("password".to_owned()) }),
+        ("token", SecretRef::Parameter("/shop/token".to_owned())),
+        ("unused", SecretRef::Parameter("/shop/unused".to_owned())),
+    ];
+    release.secrets.extend(references.map(|(name, reference)| (field(name), reference)));
+    let template = Template::parse("{{ secrets.database }}{{ secrets.token }}").expect("a template");
+    step_of(&mut release, "fit").env.insert("KEYS".to_owned(), template);
+    let desired = derived(release);
+    let roles = desired.resources.values().filter_map(|resource| resource.spec.as_role());
+    let readers = roles.filter_map(|role| {
+        let reads = |it: &&Statement| it.sid == "ReadSecrets" || it.sid == "ReadParameters";
+        let statements: Vec<String> = role.statements.iter().filter(reads).map(shown).collect();
+        (!statements.is_empty()).then(|| format!("{}\n{}", role.name_parts.join("-"), statements.join("\n")))
+    });
+    insta::assert_snapshot!(readers.collect::<Vec<_>>().join("\n"), @"");
+}
+
+#[test]
 fn gates_and_registrations_get_nothing_of_their_own() {
     let desired = derived(chain());
     let served: BTreeSet<&StepName> =
@@ -333,7 +354,7 @@ fn all_problems_are_told_at_once() {
             fetch.env.insert("TOKEN".to_owned(), Template::parse("{{ secrets.token }}").expect("a template"));
             release.secrets.insert(field("token"), SecretRef::Env("TOKEN".to_owned()));
         },
-        |release| release.triggers.push(objects(None, "shop/")),
+        |release| release.triggers.push(objects(None, "shop/prod/in/")),
         |release| {
             let mut other = call("other", Some(Digest::of_bytes(b"nobody knows")), 60);
             other.after.insert(step("fetch"));

@@ -140,10 +140,6 @@ fn a_change_of_what_the_runner_alone_reads_replaces_the_queue_and_keeps_the_func
         let (world, mut project) = (World::new(), shop());
         project.keep = 0;
         world.deploy(&project).await;
-        let mut retried = project.desired();
-        let release = &mut retried.releases.get_mut("train").expect("it is there").release;
-        release.steps.get_mut("fetch").expect("it is there").retries.max = 2;
-        // The fixture has no retries: a timeout within what the function had before does as well.
         project.pipelines.get_mut("train").expect("it is there").insert("fit".to_owned(), ("t1".to_owned(), 7300));
         let plan = world.plan(&project).await.expect("a plan");
         assert_eq!(kinds(&plan), "+1 queue, +1 mapping, -1 queue, -1 mapping");
