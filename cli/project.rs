@@ -62,10 +62,7 @@ pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snaps
 }
 
 /// The project and what carries the environment at hand out, read from the work tree, and nothing else of the definition.
-pub(crate) fn platform(
-    context: &Context,
-    directory: &Path,
-) -> Result<(Option<ProjectName>, PlatformSpec), CliError> {
+pub(crate) fn platform(context: &Context, directory: &Path) -> Result<(Option<ProjectName>, PlatformSpec), CliError> {
     let snapshot = snapshot(directory, None)?;
     let name = &context.settings.environment;
     match definition::environment(&snapshot, definition_file(directory), Some(name)) {

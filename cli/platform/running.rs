@@ -116,9 +116,11 @@ impl Environment {
     /// Carries out tasks that a service only records.
     pub(crate) async fn emulate_tasks(&self, context: &Context, once: bool) -> Result<(), CliError> {
         match &self.platform {
-            Platform::Local(_) => Err(CliError::new(format!("environment {} has no tasks: it is on `local`", self.name()))
-                .hint("-e ENV names an environment on `aws`")
-                .exit(ExitCode::Usage)),
+            Platform::Local(_) => {
+                Err(CliError::new(format!("environment {} has no tasks: it is on `local`", self.name()))
+                    .hint("-e ENV names an environment on `aws`")
+                    .exit(ExitCode::Usage))
+            }
             Platform::Aws(aws) => {
                 let stop = interrupt::listen(&context.printer, interrupt::ENDS_TASKS)?;
                 aws.emulate_tasks(context, once, stop).await

@@ -18,7 +18,6 @@ use crate::ports::Resources;
 use crate::requirements::RequirementsError;
 use crate::requirements::read_requirements;
 
-
 /// Makes and removes the resources of the platform `local`.
 pub struct LocalResources<'a, O, P> {
     /// Where packages are kept.

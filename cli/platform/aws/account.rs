@@ -22,9 +22,12 @@ pub(super) async fn site(context: &Context, spec: &AwsSpec, project: &ProjectNam
         .await
         .or_failed(|| format!("the bucket {} of environment {environment} can not be used", place.bucket))?;
     if !has_bucket {
-        return Err(CliError::new(format!("environment {environment} has no bucket yet: there is no {}", place.bucket))
-            .hint(format!("liminal bootstrap -e {environment} makes it, with all else that the account needs once"))
-            .hint("another one is named by `bucket` of the environment in liminal.yml"));
+        return Err(CliError::new(format!(
+            "environment {environment} has no bucket yet: there is no {}",
+            place.bucket
+        ))
+        .hint(format!("liminal bootstrap -e {environment} makes it, with all else that the account needs once"))
+        .hint("another one is named by `bucket` of the environment in liminal.yml"));
     }
     let owner = Owner { project: project.clone(), environment: environment.clone() };
     Ok(Site { clients, place, owner })

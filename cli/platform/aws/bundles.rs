@@ -57,7 +57,11 @@ struct Holder {
 
 impl<'a> Bundles<'a> {
     /// Builds from the material of a plan.
-    pub(in crate::platform) fn new(environment: &'a Environment, material: &Material<'a>, progress: &'a Progress) -> Self {
+    pub(in crate::platform) fn new(
+        environment: &'a Environment,
+        material: &Material<'a>,
+        progress: &'a Progress,
+    ) -> Self {
         let settings = environment.settings();
         Self {
             store: environment.store(),

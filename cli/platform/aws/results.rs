@@ -58,9 +58,9 @@ impl Results {
             (*key, object.and_then(|object| serde_json::from_slice(&object.bytes).ok()))
         });
         self.entries.extend(all(reads, AT_ONCE).await);
-        let looks = artifacts.iter().map(|digest| async move {
-            (*digest, store.exists(&keys::artifact(digest)).await.unwrap_or(false))
-        });
+        let looks = artifacts
+            .iter()
+            .map(|digest| async move { (*digest, store.exists(&keys::artifact(digest)).await.unwrap_or(false)) });
         self.artifacts.extend(all(looks, AT_ONCE).await);
         true
     }

@@ -140,6 +140,7 @@ impl Aws {
 
 fn explain(context: &Context, name: &RunName, what: &str, error: &RunnerError) -> CliError {
     let on = &context.settings.environment;
-    CliError::because(format!("run {} can not be {what}", name.run), error)
-        .hint(format!("if a queue is missing: `liminal plan -e {on}` tells what differs, and `liminal apply -e {on}` mends it"))
+    CliError::because(format!("run {} can not be {what}", name.run), error).hint(format!(
+        "if a queue is missing: `liminal plan -e {on}` tells what differs, and `liminal apply -e {on}` mends it"
+    ))
 }

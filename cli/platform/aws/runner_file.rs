@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn a_runner_for_another_instruction_set_is_refused_before_it_is_sent() {
-        assert!(problem(&program(AARCH64), Arch::X86_64).ends_with("it is for arm64, and the environment is on x86_64"));
+        assert!(
+            problem(&program(AARCH64), Arch::X86_64).ends_with("it is for arm64, and the environment is on x86_64")
+        );
         assert!(problem(&program(X86_64), Arch::Arm64).ends_with("it is for x86_64, and the environment is on arm64"));
         assert!(problem(b"#!/bin/sh\n", Arch::X86_64).contains("it is no Linux program"));
         assert!(problem(&program(X86_64), Arch::X86_64).starts_with("sha256:"));
