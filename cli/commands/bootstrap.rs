@@ -13,6 +13,7 @@ use crate::app::Context;
 use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
+use crate::platform::explain_account;
 use crate::project;
 
 /// Make what an AWS account needs once for liminal.
@@ -45,7 +46,8 @@ pub(crate) async fn run(context: &Context, args: &BootstrapArgs) -> CommandResul
     }
     let directory = project::locate(&context.settings.directory)?;
     let environment = &context.settings.environment;
-    let spec = match project::platform(context, &directory)? {
+    let (_, platform) = project::platform(context, &directory)?;
+    let spec = match platform {
         PlatformSpec::Aws(spec) => spec,
         PlatformSpec::Local => {
             return Err(CliError::new(format!("environment {environment} is on this machine, and needs no bootstrap"))
@@ -55,10 +57,7 @@ pub(crate) async fn run(context: &Context, args: &BootstrapArgs) -> CommandResul
     };
     let deployer = deployer(args)?;
     let clients = Clients::connect(&spec.region).await;
-    let place = locate(&clients, &spec).await.map_err(|error| {
-        let explained = CliError::because(format!("environment {environment} can not be reached"), &error);
-        if error.is_about_credentials() { explained.exit(ExitCode::Credentials) } else { explained }
-    })?;
+    let place = locate(&clients, &spec).await.map_err(|error| explain_account(context, &error))?;
     context
         .printer
         .say(&format!("In account {}, region {}, with bucket {}:", place.account, place.region, place.bucket));

@@ -12,6 +12,7 @@ use super::Environment;
 use super::environment::Platform;
 use super::store::Store;
 use crate::error::CliError;
+use crate::error::While as _;
 
 /// The artifacts of an environment.
 pub(crate) enum Artifacts<'a> {
@@ -37,6 +38,14 @@ impl Artifacts<'_> {
         match self {
             Self::Local(files) => files.copy_out(artifact, to).map_err(CliError::from_failure),
             Self::Aws(objects, _) => objects.copy_out(artifact, to).await.map_err(CliError::from_failure),
+        }
+    }
+
+    /// Copies a file into the environment, so that a run can take it as an input.
+    pub(crate) async fn bring_in(&self, file: &Path) -> Result<Artifact, CliError> {
+        match self {
+            Self::Local(files) => files.bring_in(file).or_failed(|| format!("{} can not be read", file.display())),
+            Self::Aws(objects, _) => objects.bring_in(file).await.map_err(CliError::from_failure),
         }
     }
 

@@ -20,6 +20,7 @@ mod store;
 mod summary;
 
 pub(crate) use self::applying::ApplyOptions;
+pub(crate) use self::aws::explain_account;
 pub(crate) use self::environment::Carrier;
 pub(crate) use self::environment::Environment;
 pub(crate) use self::local::find_program;

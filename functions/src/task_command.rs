@@ -9,7 +9,6 @@
 //! task and its task definition has all that carrying it out takes: `<entry point> <command>` with these variables, and with
 //! the region and credentials that ECS would give it.
 
-use liminal_schemas::aws::names::TASK_CONTAINER;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::NameError;

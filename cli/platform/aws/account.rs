@@ -33,7 +33,8 @@ pub(super) async fn site(context: &Context, spec: &AwsSpec, project: &ProjectNam
     Ok(Site { clients, place, owner })
 }
 
-fn explain(context: &Context, error: &AccountError) -> CliError {
+/// Says what keeps the account from being used, and what helps.
+pub(crate) fn explain(context: &Context, error: &AccountError) -> CliError {
     let environment = &context.settings.environment;
     let explained = CliError::because(format!("environment {environment} can not be reached"), error);
     match error {

@@ -21,6 +21,7 @@ use liminal_schemas::aws::AwsSpec;
 use liminal_schemas::aws::names;
 use liminal_schemas::name::ProjectName;
 
+pub(crate) use self::account::explain as explain_account;
 pub(super) use self::bundles::Bundles;
 pub(super) use self::results::Results;
 pub(super) use self::run::POLL;

@@ -24,6 +24,7 @@ use crate::artifact::MAX_LISTING_BYTES;
 use crate::artifact::Purpose;
 use crate::attempt::failure;
 use crate::attempt::outputs::FoundOutput;
+use crate::attempt::outputs::hash_file;
 use crate::protocol::attempt::failure as failed;
 
 /// The artifacts of an environment.
@@ -130,6 +131,25 @@ impl S3Artifacts {
             joined(ended)?;
         }
         Ok(())
+    }
+
+    /// Sends a file of this machine, so that a run can take it as an input. The file stays as it is.
+    ///
+    /// # Errors
+    /// When it is no regular file, changes while it is sent, or a service fails.
+    pub async fn bring_in(&self, file: &Path) -> Result<Artifact, Failure> {
+        let path = file.to_owned();
+        let hashed = tokio::task::spawn_blocking(move || {
+            if !path.metadata()?.is_file() {
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
+            }
+            hash_file(&path)
+        });
+        let hashed = hashed.await.map_err(std::io::Error::other).flatten();
+        let (digest, bytes) = hashed.map_err(|error| failure::infrastructure("reading the file", &error))?;
+        let sent = self.transfer.upload(file, &Addressed::artifact(digest, bytes)).await;
+        sent.map_err(|error| explain(&digest, error))?;
+        Ok(Artifact { digest, kind: ArtifactKind::File, bytes })
     }
 
     /// Sends what an attempt left. The listing of a directory goes last, so that where it is, its files are.

@@ -31,7 +31,6 @@ use super::secrets::Secrets;
 use super::store::S3Store;
 use crate::executor::Stop;
 use crate::ports::ObjectStore as _;
-use crate::ports::Platform as _;
 use crate::runner::AttemptName;
 use crate::runner::Carried;
 use crate::runner::Runner;

@@ -97,7 +97,7 @@ pub fn aws_resources(input: &AwsInput<'_>) -> Result<AwsDesired, Vec<DesiredProb
     }
     if !input.releases.is_empty() {
         let on_fargate = placements.iter().any(|placement| placement.compute == Compute::Fargate);
-        let cluster = on_fargate.then(|| scope::cluster_arn(input.place, step_task::cluster(input.spec)));
+        let cluster = on_fargate.then(|| cluster_arn(input.place, step_task::cluster(input.spec)));
         let starter = StarterSettings {
             bundle: step_task::runner_bundle(input),
             arch: input.spec.arch,

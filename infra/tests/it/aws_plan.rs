@@ -389,9 +389,13 @@ fn plans_of_a_cloud_are_deterministic_and_empty_after_their_apply() {
         project.keep = 1;
         let edits: [&dyn Fn(&mut Project); 8] = [
             &|_| {},
-            &|project| drop(project.edit("train", "fit", "t2")),
+            &|project| {
+                project.edit("train", "fit", "t2");
+            },
             &|project| project.aws.as_mut().expect("a cloud").runner = "r2".to_owned(),
-            &|project| drop(project.edit("train", "new", "n1")),
+            &|project| {
+                project.edit("train", "new", "n1");
+            },
             &|project| drop(project.triggers.remove("score")),
             &|project| drop(project.pipelines.remove("score")),
             &|project| project.requirements = None,
