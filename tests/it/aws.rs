@@ -29,7 +29,7 @@ const TWO_STEPS: &str = "  \
         outputs: {o: o.txt}
         metrics: m.json
       second:
-        run: [sh, -c, 'cat \"$1\" \"$1\" > \"$2/whole\"; echo doubled', sh, \"{{ inputs.d }}\", \"{{ outputs.o }}\"]
+        run: [sh, -c, 'mkdir -p \"$2\"; cat \"$1\" \"$1\" > \"$2/whole\"; echo doubled', sh, \"{{ inputs.d }}\", \"{{ outputs.o }}\"]
         inputs: {d: first.o}
         outputs: {o: both/}
       gate:
@@ -95,7 +95,7 @@ fn an_environment_without_anything_in_it_reads_as_a_local_one_does() {
     let project = with_bucket(project, shared_ministack(), "demo-empty");
     for command in [&["runs"][..], &["history"], &["models"], &["state", "list"]] {
         let here = project.ok(command);
-        let there = project.ok(&[command, &["-e", "dev"]].concat());
+        let there = project.ok(&[command, &["-e", "dev"][..]].concat());
         assert_eq!(there, here, "{command:?}");
     }
     let _ = project.liminal(&["run", "-e", "dev"]).exits(1).says("nothing is live in dev").says("liminal apply");
@@ -112,7 +112,7 @@ fn outputs(status: &serde_json::Value) -> BTreeMap<String, (String, String)> {
 
 /// Rows of `artifacts ls` without where the objects are.
 fn artifacts(project: &Project, env: &[&str]) -> serde_json::Value {
-    let mut rows = project.json(&[&["artifacts", "ls", "-o", "json"], env].concat());
+    let mut rows = project.json(&[&["artifacts", "ls", "-o", "json"][..], env].concat());
     for row in rows.as_array_mut().expect("a list") {
         row.as_object_mut().expect("a row").remove("path");
     }
