@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
         match environment.carrier(&name.run) {
             Carrier::Process(process) => context.printer.say(&format!("Run {} is driven by {process}.", name.run)),
             Carrier::Cloud => {
-                context.printer.say(&format!("Run {run} goes on: liminal logs -f {run} watches it.", run = name.run))
+                context.printer.say(&format!("Run {run} goes on: liminal logs -f {run} watches it.", run = name.run));
             }
             Carrier::Nobody => {
                 context.printer.say(&format!("Nobody drives run {run}: liminal resume {run} goes on.", run = name.run));

@@ -12,7 +12,6 @@ use liminal_functions::local::lock;
 use liminal_functions::ports::Nonces as _;
 use liminal_infra::apply;
 use liminal_infra::apply::ApplyError;
-use liminal_infra::apply::ApplyEvent;
 use liminal_infra::apply::ApplyReport;
 use liminal_infra::apply::ApplyRequest;
 use liminal_infra::apply::Ports;
@@ -20,14 +19,14 @@ use liminal_infra::source::Snapshot;
 use liminal_infra::state::LockError;
 use liminal_infra::state::LockRequest;
 use liminal_schemas::digest::Digest;
-use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::LockHolder;
-use liminal_schemas::state::ResourceKind;
 use tokio::sync::watch;
 
 use super::Environment;
+use super::apply_bars::ApplyBars;
+use super::environment::Platform;
 use super::objects::ControlClock;
 use super::resources::Material;
 use super::resources::recorded;
@@ -63,13 +62,13 @@ impl Environment {
         let mut documents = recorded(self.state().await?.as_ref());
         documents.extend(plan.documents.resources.clone());
         let packages = &plan.documents.packages;
+        let bars = ApplyBars::new(&progress, plan, documents.clone());
         let material = Material { files, packages, documents, delete_messages: options.delete_data };
         let workshop = self.workshop(&progress, material);
         let resources = workshop.resources();
         let clock = ControlClock(SystemClock);
         let ports = Ports { objects: &workshop.objects, resources: &resources, clock: &clock };
         let stopped = stop_flag(interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?);
-        let bar = progress.bar(u64::try_from(plan.operations.len()).unwrap_or(u64::MAX), plan.purpose.as_str());
         let spill = self.folder().join(format!("errored-{}.json", plan.environment));
         let request = ApplyRequest {
             tree,
@@ -84,21 +83,36 @@ impl Environment {
             spill: &spill,
             delete_data: options.delete_data,
             stop: &|| stopped.load(Ordering::Relaxed),
-            events: &|event| match event {
-                ApplyEvent::Started { .. } | ApplyEvent::DataDeleted { .. } => {}
-                ApplyEvent::OperationStarted { index: _, operation } => bar.set_message(describe(&operation)),
-                ApplyEvent::OperationDone { .. } => bar.inc(1),
-            },
+            events: &|event| bars.show(event),
         };
         let outcome = apply::apply(plan, &ports, request).await;
-        bar.finish_and_clear();
+        bars.finish();
         match outcome {
             Ok(report) => {
                 context.printer.data(&format!("{}\n", summary(plan, &report)));
+                if plan.purpose == PlanPurpose::Destroy {
+                    self.tell_what_stays(context, options.delete_data);
+                }
                 Ok(ExitCode::Ok)
             }
             Err(error) => Err(explain(plan, &error)),
         }
+    }
+
+    /// Says what a destroy leaves where others would look for it.
+    fn tell_what_stays(&self, context: &Context, delete_data: bool) {
+        let Platform::Aws(aws) = &self.platform else { return };
+        let owner = &aws.site.owner;
+        let objects = self.store().uri("");
+        let say = |text: &str| context.printer.say(text);
+        say("what stays, since others may need it:");
+        if delete_data {
+            say(&format!("  state and history in {objects}"));
+        } else {
+            say(&format!("  runs, artifacts, models, state and history in {objects}; --allow-destroy removes the data"));
+            say(&format!("  the log groups below /liminal/{}/{}/", owner.project, owner.environment));
+        }
+        say("  what `liminal bootstrap` made for all environments of the account");
     }
 
     /// This process as a holder of the lock; the lock itself fills in the times.
@@ -126,21 +140,6 @@ fn stop_flag(mut interrupt: watch::Receiver<Stop>) -> Arc<AtomicBool> {
         }
     });
     flag
-}
-
-fn describe(operation: &Operation) -> String {
-    match operation {
-        Operation::CreateResource { address } if address.kind == ResourceKind::Python => {
-            format!("Python environment {}", address.digest.short())
-        }
-        Operation::WriteRelease { pipeline, revision } | Operation::DeleteRelease { pipeline, revision } => {
-            format!("release {} of {pipeline}", revision.short())
-        }
-        Operation::MoveLive { pipeline, .. } | Operation::RemoveLive { pipeline, .. } => format!("live {pipeline}"),
-        Operation::CreateResource { address } | Operation::DeleteResource { address } => {
-            format!("{} {}", address.kind.as_str(), address.digest.short())
-        }
-    }
 }
 
 fn summary(plan: &Plan, report: &ApplyReport) -> String {

@@ -1,5 +1,6 @@
 //! The platforms that carry environments out, put together from the ports of the libraries.
 
+mod apply_bars;
 mod applying;
 mod artifacts;
 mod aws;

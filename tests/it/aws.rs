@@ -1,10 +1,18 @@
 //! Environments on AWS, against an emulator that carries functions out: the same commands, the same output.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
 use liminal_emulators::Emulator;
 use liminal_emulators::shared_ministack;
 use liminal_emulators::tools;
 
 use crate::harness::Project;
+#[cfg(feature = "failpoints")]
+use crate::harness::wait;
 
 /// A definition with an environment on AWS, whose bucket is `bucket`.
 fn definition(bucket: &str, pipelines: &str) -> String {
@@ -21,12 +29,29 @@ const TWO_STEPS: &str = "  \
         outputs: {o: o.txt}
         metrics: m.json
       second:
-        run: [sh, -c, 'cat \"$1\" \"$1\" > \"$2/whole\"; echo doubled', sh, \"{{ inputs.d }}\", \"{{ outputs.o }}\"]
+        run: [sh, -c, 'mkdir -p \"$2\"; cat \"$1\" \"$1\" > \"$2/whole\"; echo doubled', sh, \"{{ inputs.d }}\", \"{{ outputs.o }}\"]
         inputs: {d: first.o}
         outputs: {o: both/}
       gate:
         gate: metrics.first.n > 5
 ";
+
+/// The runner that functions get: that of this build, stripped, since every bundle has it in it.
+fn runner() -> &'static Path {
+    static RUNNER: OnceLock<PathBuf> = OnceLock::new();
+    RUNNER.get_or_init(|| {
+        let built = Path::new(env!("CARGO_BIN_EXE_liminal")).with_file_name("liminal-runner");
+        if !built.exists() {
+            let args = ["build", "-p", "liminal-functions", "--bin", "liminal-runner"];
+            let status = Command::new(env!("CARGO")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+            assert!(status.expect("cargo runs").success(), "the runner is built");
+        }
+        let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("runner-{}", std::process::id()));
+        let status = Command::new("strip").arg("-o").arg(&stripped).arg(&built).status();
+        assert!(status.expect("strip runs").success());
+        stripped
+    })
+}
 
 /// A bucket of its own for a test, and the variables by which `liminal` finds it.
 fn with_bucket(project: Project, emulator: &Emulator, bucket: &str) -> Project {
@@ -36,6 +61,7 @@ fn with_bucket(project: Project, emulator: &Emulator, bucket: &str) -> Project {
 }
 
 fn with_aws(project: Project, emulator: &Emulator) -> Project {
+    let project = project.env("LIMINAL_RUNNER", runner().to_str().expect("a path in UTF-8"));
     emulator.env().iter().fold(project, |project, (name, value)| project.env(name, value))
 }
 
@@ -69,11 +95,108 @@ fn an_environment_without_anything_in_it_reads_as_a_local_one_does() {
     let project = with_bucket(project, shared_ministack(), "demo-empty");
     for command in [&["runs"][..], &["history"], &["models"], &["state", "list"]] {
         let here = project.ok(command);
-        let there = project.ok(&[command, &["-e", "dev"]].concat());
+        let there = project.ok(&[command, &["-e", "dev"][..]].concat());
         assert_eq!(there, here, "{command:?}");
     }
     let _ = project.liminal(&["run", "-e", "dev"]).exits(1).says("nothing is live in dev").says("liminal apply");
     let _ = project.liminal(&["run", "-e", "dev", "--rev", "main"]).exits(64).says("--rev");
     let _ = project.liminal(&["status", "-e", "dev"]).exits(1).says("there is no run yet");
     let _ = project.liminal(&["doctor", "-e", "dev"]).exits(0).prints("s3://demo-empty in account 000000000000");
+}
+
+fn outputs(status: &serde_json::Value) -> BTreeMap<String, (String, String)> {
+    let commits = status["commits"].as_object().expect("commits");
+    let of = |commit: &serde_json::Value| (commit["outputs"].to_string(), commit["metrics"].to_string());
+    commits.iter().map(|(step, commit)| (step.clone(), of(commit))).collect()
+}
+
+/// Rows of `artifacts ls` without where the objects are.
+fn artifacts(project: &Project, env: &[&str]) -> serde_json::Value {
+    let mut rows = project.json(&[&["artifacts", "ls", "-o", "json"][..], env].concat());
+    for row in rows.as_array_mut().expect("a list") {
+        row.as_object_mut().expect("a row").remove("path");
+    }
+    rows
+}
+
+#[test]
+fn plan_apply_run_and_all_that_follows_are_the_same_as_here() {
+    let emulator = shared_ministack();
+    let project = Project::in_git(&definition("demo-whole", TWO_STEPS));
+    let project = with_bucket(project, emulator, "demo-whole");
+    let _ = project.commit("first");
+    let dev = &["-e", "dev"][..];
+    let on = |command: &[&str]| project.liminal(&[command, dev].concat());
+
+    let _ = on(&["plan", "--detailed-exitcode"])
+        .exits(2)
+        .prints("from commit")
+        .prints("+ 2 queues")
+        .prints("Where steps run")
+        .prints("Permissions");
+    let _ = on(&["apply", "-y"]).exits(0).prints("Applied");
+    let _ = on(&["plan", "--detailed-exitcode"]).exits(0).prints("No changes");
+
+    let _ = on(&["run"]).exits(0).prints("succeeded");
+    let _ = project.liminal(&["run"]).exits(0);
+    let there = project.json(&["status", "-o", "json", "-e", "dev"]);
+    let here = project.json(&["status", "-o", "json"]);
+    assert_eq!(outputs(&there), outputs(&here), "{there}");
+    assert_eq!(artifacts(&project, dev), artifacts(&project, &[]));
+    for command in [&["logs"][..], &["logs", "first"], &["artifacts", "cat", "first.o"], &["runs", "-n", "0"]] {
+        let strip = |text: String| if command[0] == "runs" { text.lines().count().to_string() } else { text };
+        assert_eq!(strip(on(command).exits(0).stdout), strip(project.ok(command)), "{command:?}");
+    }
+    let _ = on(&["artifacts", "get", "second.o", "--to", "there"]).exits(0);
+    assert_eq!(project.read("there/whole").lines().count(), 2000);
+
+    let again = project.json(&["run", "-o", "json", "-e", "dev"]);
+    assert_eq!(again["commits"]["second"]["status"], "cached", "{again}");
+    let started = on(&["run", "--detach", "--fresh", "second"]).exits(0).stdout;
+    let _ = on(&["logs", "-f", started.trim()]).exits(0).prints("doubled");
+    let _ = on(&["metrics"]).exits(0).prints("first.n");
+    let _ = on(&["why", "second"]).exits(0);
+    let _ = on(&["lineage", "second.o"]).exits(0).prints("step first");
+
+    project.edit("liminal.yml", "echo doubled", "echo twice");
+    let _ = on(&["plan"]).exits(0).says("uncommitted changes are left out: liminal.yml").prints("No changes");
+    let _ = project.commit("second");
+    let plan = on(&["plan"]).exits(0).prints("~ second").stdout;
+    assert!(!plan.contains("~ first"), "only what changes is in the plan:\n{plan}");
+    let _ = on(&["apply", "-y"]).exits(0);
+    let _ = on(&["run", "--fresh", "second"]).exits(0);
+    let _ = on(&["logs", "second"]).exits(0).prints("twice");
+    let _ = on(&["rollback", "-y"]).exits(0).prints("Rolled back");
+    let _ = on(&["run", "--fresh", "second"]).exits(0);
+    let _ = on(&["logs", "second"]).exits(0).prints("doubled");
+    let _ = on(&["history"]).exits(0).prints("rollback");
+    let _ = on(&["destroy", "-y"]).exits(0).prints("Destroyed").says("what stays");
+    let _ = on(&["runs"]).exits(0).prints("succeeded");
+}
+
+/// Kills an apply at effects of its store and around each resource, and applies again.
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_apply_that_is_killed_is_put_right_by_the_next() {
+    /// Each kill costs an apply to an emulator, so that only some of the moments are gone through.
+    const STRIDE: usize = 7;
+    let emulator = shared_ministack();
+    let project = with_bucket(Project::new(&definition("demo-killed", TWO_STEPS)), emulator, "demo-killed");
+    let args = ["apply", "-y", "-e", "dev"];
+    let mut crashes = 0;
+    for effect in (0..).step_by(STRIDE) {
+        project.edit("liminal.yml", "echo made", &format!("echo made {effect}; echo made"));
+        let mut command = project.command(&args);
+        command.env("LIMINAL_CRASH_AT", effect.to_string());
+        let outcome = wait(command.spawn().expect("liminal starts"), &args);
+        if outcome.code == Some(0) {
+            break;
+        }
+        assert_eq!(outcome.code, None, "effect {effect} ends by a signal: {outcome:?}");
+        crashes += 1;
+        let _ = project.liminal(&args).exits(0);
+        let _ = project.liminal(&["plan", "--detailed-exitcode", "-e", "dev"]).exits(0);
+    }
+    assert!(crashes > 4, "only {crashes} effects were found");
+    let _ = project.liminal(&["run", "-e", "dev"]).exits(0);
 }
