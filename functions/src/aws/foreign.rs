@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use liminal_schemas::digest::Digest;
-use liminal_schemas::keys;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::TriggerObject;
 use liminal_schemas::step::ArtifactKind;
@@ -20,6 +19,7 @@ use super::error::explain;
 use super::place::Place;
 use super::retry::BODY_TRIES;
 use super::retry::pause;
+use super::transfer::Addressed;
 use super::transfer::Transfer;
 use crate::starter::ForeignObject;
 use crate::starter::ObjectSource;
@@ -100,7 +100,7 @@ impl ObjectSource for S3Source {
         let read = self.read(object, &path).await;
         let brought = match &read {
             Ok(Some(Read { digest, bytes, .. })) => {
-                self.transfer.upload(&path, &keys::artifact(digest), digest, *bytes).await.map(drop)
+                self.transfer.upload(&path, &Addressed::artifact(*digest, *bytes)).await.map(drop)
             }
             Ok(None) | Err(_) => Ok(()),
         };
