@@ -106,7 +106,7 @@ impl FargateExecutor {
 
     /// The same, with other pauses between tries.
     #[must_use]
-    pub const fn pausing(mut self, first_pause: Duration) -> Self {
+    pub fn pausing(mut self, first_pause: Duration) -> Self {
         self.first_pause = first_pause;
         self
     }

@@ -62,6 +62,14 @@ def put(bucket, key, content):
     boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=content.encode())
 
 
+def receive(name):
+    client = boto3.client("sqs")
+    url = client.get_queue_url(QueueName=name)["QueueUrl"]
+    for message in client.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+        client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        print(message["Body"])
+
+
 def task(text):
     spec = json.loads(text)
     client = boto3.client("ecs")
