@@ -109,7 +109,9 @@ impl Environment {
         if delete_data {
             say(&format!("  state and history in {objects}"));
         } else {
-            say(&format!("  runs, artifacts, models, state and history in {objects}; --allow-destroy removes the data"));
+            say(&format!(
+                "  runs, artifacts, models, state and history in {objects}; --allow-destroy removes the data"
+            ));
             say(&format!("  the log groups below /liminal/{}/{}/", owner.project, owner.environment));
         }
         say("  what `liminal bootstrap` made for all environments of the account");

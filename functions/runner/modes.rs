@@ -42,28 +42,39 @@ pub(crate) enum ModeError {
 /// Is what arguments and variables say, to the end.
 pub(crate) async fn run(arguments: &[String]) -> Result<(), ModeError> {
     let given = Variables::of_process();
-    let clients = Clients::connect(Connection::default()).await;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["serve"] => {
-            let function = function(&clients, &given)?;
+            let function = function(&given).await?;
             Ok(serve::serve(&*function, std::io::BufReader::new(std::io::stdin()), std::io::stdout()).await?)
         }
         [] => {
-            let function = function(&clients, &given)?;
+            let function = function(&given).await?;
             bootstrap::run(&*function).await.map_err(ModeError::Runtime)
         }
-        [task_command::MODE, ..] => Ok(task::run(&clients, &given, arguments).await?),
+        [task_command::MODE, ..] => {
+            let clients = Clients::connect(Connection::default()).await;
+            Ok(task::run(&clients, &given, arguments).await?)
+        }
         _ => Err(ModeError::Unknown(arguments.join(" "))),
     }
 }
 
 /// What the function does with events, by `LIMINAL_MODE`.
-fn function(clients: &Clients, given: &Variables) -> Result<Box<dyn Function>, ModeError> {
+async fn function(given: &Variables) -> Result<Box<dyn Function>, ModeError> {
     match given.required(variables::MODE)? {
-        variables::MODE_STEP => Ok(Box::new(StepFunction::new(clients, given)?)),
-        variables::MODE_DISPATCH => Ok(Box::new(DispatchFunction::new(clients, given)?)),
-        variables::MODE_START => Ok(Box::new(StartFunction::new(clients, given)?)),
+        variables::MODE_STEP => {
+            let clients = Clients::connect(Connection::default()).await;
+            Ok(Box::new(StepFunction::new(&clients, given)?))
+        }
+        variables::MODE_DISPATCH => {
+            let clients = Clients::connect(Connection::default()).await;
+            Ok(Box::new(DispatchFunction::new(&clients, given)?))
+        }
+        variables::MODE_START => {
+            let clients = Clients::connect(Connection::default()).await;
+            Ok(Box::new(StartFunction::new(&clients, given)?))
+        }
         other => {
             let (variable, value) = (variables::MODE, other.to_owned());
             Err(VariableError::Unknown { variable, value, known: "dispatch, start, step" }.into())

@@ -22,6 +22,9 @@ use tokio::time::Instant;
 
 use super::artifacts::S3Artifacts;
 use super::attempt_log::FollowedLog;
+use super::console;
+use super::console::described;
+use super::environment::Variables;
 use super::scratch::Scratch;
 use super::secrets::Secrets;
 use super::store::S3Store;
@@ -52,6 +55,9 @@ pub const MARGIN: Duration = Duration::from_secs(5);
 /// How much of [`MARGIN`] stays when outputs take long to be sent: time for the last records.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
 
+/// How long sending the rest of a log may take at least, within [`LAST_WORDS`].
+const LOG_TIME: Duration = Duration::from_millis(500);
+
 /// How long a step has to end when it is asked to; less than [`MARGIN`] less [`LAST_WORDS`].
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -78,7 +84,7 @@ pub struct Machine {
     /// Where programs are looked for.
     pub search_path: Option<String>,
     /// The variables of the machine, of which a step gets those without which programs do not start.
-    pub variables: super::environment::Variables,
+    pub variables: Variables,
     /// Whether several attempts are to be expected, so that Python is kept warm for them.
     pub warm: bool,
 }
@@ -183,8 +189,17 @@ impl Executor for AwsExecutor {
                 Err(_) => AttemptOutcome::Failed(unsent()),
             },
         };
-        if let Err(error) = log.finish().await {
-            super::console::say(&format!("the log of the attempt is not whole: {error}"));
+        let told = match self.deadline {
+            None => Ok(log.finish().await),
+            Some(deadline) => {
+                let until = (deadline - LAST_WORDS).max(Instant::now() + LOG_TIME);
+                tokio::time::timeout_at(until, log.finish()).await
+            }
+        };
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => console::say(&format!("the log of the attempt is not whole: {}", described(&error))),
+            Err(_) => console::say("the log of the attempt is not whole: there was no time left to send it"),
         }
         // It is in the store; and what is left of it here goes with the folder at the latest.
         let _ = tokio::fs::remove_file(&file).await;
@@ -294,7 +309,7 @@ impl Host for Here {
             match worker.call(launch.line, call) {
                 Ok(process) => return Ok(Started { process, watch: (), confined: false }),
                 Err(error) => {
-                    super::console::say(&format!("the Python worker is of no use, so the call starts anew: {error}"));
+                    console::say(&format!("the Python worker is of no use, so the call starts anew: {error}"));
                 }
             }
         }

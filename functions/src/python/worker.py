@@ -7,22 +7,28 @@ that they name are imported once. Only the standard library is used, and nothing
 """
 
 import ast
+import atexit
 import gc
 import importlib
 import importlib.util
+import io
 import json
 import os
 import select
 import signal
 import socket
 import sys
+import threading
+import weakref
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LENGTH = 4
+PRINTED = 32768  # A pipe takes so much without a reader.
 
 
 def main():
-    """Serves calls; returns in the process of each call, and there alone, with the script that makes it."""
+    """Serves calls; returns in the process of each call, and there alone: the script that makes it, and what was imported
+    before."""
     control = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
@@ -36,12 +42,13 @@ def main():
         if request["module"] not in served:
             served.add(request["module"])
             preload(request, output, null)
+        known = set(sys.modules)
         pid = os.fork()
         if pid == 0:
             control.close()
             os.close(null)
             become(request, output)
-            return script
+            return script, known
         os.close(output)
         try:
             os.setpgid(pid, pid)
@@ -105,17 +112,22 @@ def preload(request, output, null):
     root = request["root"]
     if root and root not in sys.path:
         sys.path.insert(0, root)
+    # Nobody reads what is printed before the call has its process, so it is kept meanwhile.
+    printed = os.memfd_create("imports")
     for stream in (1, 2):
-        os.dup2(output, stream)
+        os.dup2(printed, stream)
     for name in libraries(root, request["module"]):
         try:
             importlib.import_module(name)
         except BaseException:  # Whatever a library does when it is imported, the worker goes on.
             pass
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        flush(stream)
     for stream in (1, 2):
         os.dup2(null, stream)
+    os.lseek(printed, 0, os.SEEK_SET)
+    os.write(output, os.read(printed, PRINTED))
+    os.close(printed)
     gc.collect()
     gc.freeze()  # What is there stays, and is not touched by each call's collector.
 
@@ -184,5 +196,52 @@ def imports(file, package):
     return names
 
 
+def leave(status, known):
+    """Ends the process as the interpreter would, but for the libraries: taking them down takes long and serves nobody."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    # A file that was not closed is written to its end.
+    files = [file for file in gc.get_objects() if isinstance(file, io.IOBase)]
+    for file in sorted(files, key=lambda file: not isinstance(file, io.TextIOBase)):
+        flush(file)
+    # What the step's own modules hold is let go of.
+    own = []
+    for name in set(sys.modules) - known:
+        try:
+            own.append(weakref.ref(sys.modules.pop(name)))
+        except TypeError:
+            pass  # It is no module, but something that stands for one.
+    gc.collect()
+    for module in filter(None, (reference() for reference in own)):
+        module.__dict__.clear()
+    for stream in (sys.stdout, sys.stderr):
+        flush(stream)
+    os._exit(status)
+
+
+def flush(file):
+    try:
+        file.flush()
+    except (AttributeError, OSError, ValueError):
+        pass
+
+
+def status_for(code):
+    """The exit status that `sys.exit(code)` asks for."""
+    if code is None or isinstance(code, int):
+        return (code or 0) & 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def make(script):
+    try:
+        script.main()
+    except SystemExit as ended:
+        return status_for(ended.code)
+    return 0
+
+
 if __name__ == "__main__":
-    main().main()
+    call_step, imported = main()
+    leave(make(call_step), imported)

@@ -52,7 +52,7 @@ fn the_program_that_is_shipped_is_small_and_starts_wherever_functions_run() {
 fn a_program_that_does_not_know_what_to_be_says_so() {
     let run = |arguments: &[&str], mode: Option<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liminal-runner"));
-        command.args(arguments).env_clear();
+        command.args(arguments).env_clear().env("AWS_REGION", "eu-central-1").env("AWS_EC2_METADATA_DISABLED", "true");
         command.envs(mode.map(|mode| ("LIMINAL_MODE", mode)));
         let output = command.output().expect("it starts");
         assert!(!output.status.success());
