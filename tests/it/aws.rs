@@ -131,7 +131,7 @@ fn plan_apply_run_and_all_that_follows_are_the_same_as_here() {
     let _ = on(&["plan", "--detailed-exitcode"])
         .exits(2)
         .prints("from commit")
-        .prints("+ 2 queues")
+        .prints("+ 3 queues")
         .prints("Where steps run")
         .prints("Permissions");
     let _ = on(&["apply", "-y"]).exits(0).prints("Applied");
@@ -179,7 +179,7 @@ fn plan_apply_run_and_all_that_follows_are_the_same_as_here() {
 #[test]
 fn an_apply_that_is_killed_is_put_right_by_the_next() {
     /// Each kill costs an apply to an emulator, so that only some of the moments are gone through.
-    const STRIDE: usize = 7;
+    const STRIDE: usize = 4;
     let emulator = shared_ministack();
     let project = with_bucket(Project::new(&definition("demo-killed", TWO_STEPS)), emulator, "demo-killed");
     let args = ["apply", "-y", "-e", "dev"];

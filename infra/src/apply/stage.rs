@@ -35,7 +35,7 @@ impl Stage {
     }
 }
 
-const LAST_RANK: u8 = 3;
+const LAST_RANK: u8 = 4;
 
 const fn is_trigger(kind: ResourceKind) -> bool {
     matches!(kind, ResourceKind::Schedule | ResourceKind::Notification | ResourceKind::Rule)
@@ -50,7 +50,9 @@ const fn rank(kind: ResourceKind) -> u8 {
         | ResourceKind::Logs
         | ResourceKind::Queue => 0,
         ResourceKind::Bundle => 1,
-        ResourceKind::Function | ResourceKind::Task => 2,
+        ResourceKind::Task => 2,
+        // Those that start tasks name their definitions.
+        ResourceKind::Function => 3,
         ResourceKind::Mapping | ResourceKind::Schedule | ResourceKind::Notification | ResourceKind::Rule => LAST_RANK,
     }
 }

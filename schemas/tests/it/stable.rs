@@ -22,7 +22,7 @@ use crate::rendering::render;
 
 fn aws() -> impl Strategy<Value = AwsSpec> {
     let fargate = (
-        prop::option::of("[a-z][a-z0-9/.:-]{0,30}"),
+        prop::option::of("[a-z][a-z0-9.-]{0,10}(/[a-z][a-z0-9.-]{0,10}){0,2}(:[a-z0-9.-]{1,8})?"),
         prop::option::of("[a-zA-Z0-9_-]{1,20}"),
         prop::collection::vec("subnet-[0-9a-f]{8}", 0..4),
         prop::collection::vec("sg-[0-9a-f]{17}", 0..4),
