@@ -93,7 +93,8 @@ pub async fn locate(clients: &Clients, spec: &AwsSpec) -> Result<AwsPlace, Accou
     }
     let partition = arn.split(':').nth(1).unwrap_or("aws").to_owned();
     let bucket = spec.bucket.clone().unwrap_or_else(|| names::default_bucket(&account, &spec.region));
-    Ok(AwsPlace { partition, region: spec.region.clone(), account, bucket })
+    let endpoint = clients.config.endpoint_url().map(str::to_owned);
+    Ok(AwsPlace { partition, region: spec.region.clone(), account, bucket, endpoint })
 }
 
 /// The permission boundary that the account's bootstrap made, by ARN; none where it made none.

@@ -158,6 +158,8 @@ pub(super) fn variables_of(scope: Scope<'_>, mode: Option<&str>) -> BTreeMap<Str
         (variables::ENVIRONMENT.to_owned(), scope.environment.to_string()),
         (variables::BUCKET.to_owned(), scope.place.bucket.clone()),
     ]);
+    let endpoint = scope.place.endpoint.clone();
+    all.extend(endpoint.map(|endpoint| (variables::ENDPOINT.to_owned(), endpoint)));
     all.extend(mode.map(|mode| (variables::MODE.to_owned(), mode.to_owned())));
     all
 }

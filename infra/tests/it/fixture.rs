@@ -142,6 +142,7 @@ pub(crate) fn place() -> AwsPlace {
         region: "eu-central-1".to_owned(),
         account: "123456789012".to_owned(),
         bucket: "data".to_owned(),
+        endpoint: None,
     }
 }
 

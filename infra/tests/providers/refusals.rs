@@ -83,6 +83,7 @@ async fn make(answers: &Answers, spec: ResourceSpec) -> (Result<(), PortError>, 
             region: "eu-central-1".to_owned(),
             account: "111122223333".to_owned(),
             bucket: "liminal-111122223333-eu-central-1".to_owned(),
+            endpoint: None,
         },
         owner: owner(),
     };

@@ -94,4 +94,7 @@ pub struct AwsPlace {
     pub account: String,
     /// The bucket for objects.
     pub bucket: String,
+    /// Where calls go instead of AWS's own endpoints: functions made there must call there as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
 }

@@ -6,6 +6,8 @@ pub const PROJECT: &str = "LIMINAL_PROJECT";
 pub const ENVIRONMENT: &str = "LIMINAL_ENVIRONMENT";
 /// The bucket.
 pub const BUCKET: &str = "LIMINAL_BUCKET";
+/// Where calls go instead of AWS's own endpoints: the variable of the SDKs.
+pub const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 /// What a function does: one of [`MODE_STEP`], [`MODE_DISPATCH`] and [`MODE_START`].
 pub const MODE: &str = "LIMINAL_MODE";
 /// It carries out one step.

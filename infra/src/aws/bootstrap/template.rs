@@ -178,6 +178,7 @@ mod tests {
             region: "eu-central-1".to_owned(),
             account: "123456789012".to_owned(),
             bucket: "liminal-123456789012-eu-central-1".to_owned(),
+            endpoint: None,
         }
     }
 
