@@ -174,7 +174,8 @@ fn a_rollback_moves_one_pointer_and_everything_it_needs_is_there() {
         let (world, mut project) = (World::new(), shop());
         world.deploy(&project).await;
         let first = project.revision("train");
-        project.edit("train", "fit", "t2");
+        // The same timeout as before: the step stays where it runs.
+        project.pipelines.get_mut("train").expect("it is there").insert("fit".to_owned(), ("t2".to_owned(), 7200));
         world.deploy(&project).await;
         let before = cloud(&world);
         let plan = world.plan_rollback(&project, "train", None).await.expect("a plan");
@@ -198,7 +199,7 @@ fn a_rollback_brings_back_what_started_runs_then() {
         let plan = world.plan(&project).await.expect("a plan");
         assert_eq!(
             kinds(&plan),
-            "+1 role, +1 queue, +1 function, +1 mapping, +1 schedule, +1 notification, -1 role, -1 function, -1 mapping, -1 schedule"
+            "+1 role, +1 function, +1 mapping, +1 schedule, +1 notification, -1 role, -1 function, -1 mapping, -1 schedule"
         );
         world.apply(&project, &plan).await.expect("an apply");
         assert_empty(&world, &project).await;
