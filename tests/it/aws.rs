@@ -14,10 +14,11 @@ use crate::harness::Project;
 #[cfg(feature = "failpoints")]
 use crate::harness::wait;
 
-/// A definition with an environment on AWS, whose bucket is `bucket`.
+/// A definition with an environment on AWS, whose bucket and project are called `bucket`: tests share an account, in which
+/// two projects of one name would be one.
 fn definition(bucket: &str, pipelines: &str) -> String {
     format!(
-        "project: demo\nenvironments:\n  dev: {{platform: aws, region: eu-central-1, bucket: {bucket}}}\npipelines:\n{pipelines}"
+        "project: {bucket}\nenvironments:\n  dev: {{platform: aws, region: eu-central-1, bucket: {bucket}}}\npipelines:\n{pipelines}"
     )
 }
 

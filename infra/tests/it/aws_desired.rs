@@ -155,7 +155,58 @@ fn the_permissions_of_a_pipeline_follow_from_its_flow_of_data() {
     for role in roles {
         text = text.replace(&role.name(), without_digest(&role.name()));
     }
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    shop-prod-scheduler for scheduler.amazonaws.com
+      SendTicks: sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-triggers-58dc7bf3
+    shop-prod-starter for lambda.amazonaws.com
+      ReadReleases: s3:GetObject on ~/live/* ~/releases/* ~/state/prod.json
+      WriteRuns: s3:AbortMultipartUpload s3:GetObject s3:PutObject on ~/artifacts/* ~/cache/* ~/models/* ~/open/* ~/runs/*
+      CloseRuns: s3:DeleteObject on ~/open/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/live/* shop/prod/models/* shop/prod/open/* shop/prod/releases/* shop/prod/runs/* shop/prod/state/prod.json
+      SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-*
+      ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-triggers-58dc7bf3
+      WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/starter:*
+    shop-prod-train-fetch for lambda.amazonaws.com
+      ReadRun: s3:GetObject on ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
+      ReadResults: s3:GetObject on ~/artifacts/* ~/cache/*
+      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fetch/attempts/*
+      SettleSteps: s3:PutObject on ~/cache/* ~/runs/train/*/result.json ~/runs/train/*/steps/check/commit.json ~/runs/train/*/steps/fetch/commit.json ~/runs/train/*/steps/fit/commit.json ~/runs/train/*/steps/publish/commit.json
+      CloseRun: s3:DeleteObject on ~/open/train/*
+      RegisterModels: s3:GetObject s3:PutObject on ~/models/churn/aliases/champion.json ~/models/churn/versions/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
+      SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fetch-* arn:aws:sqs:…:liminal-shop-prod-train-fit-*
+      LeaveOutputs: s3:AbortMultipartUpload s3:PutObject on ~/artifacts/*
+      ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-train-fetch-*
+      WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/train/fetch:*
+    shop-prod-train-fit-dispatch for lambda.amazonaws.com
+      ReadRun: s3:GetObject on ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
+      ReadResults: s3:GetObject on ~/artifacts/* ~/cache/*
+      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
+      SettleSteps: s3:PutObject on ~/cache/* ~/runs/train/*/result.json ~/runs/train/*/steps/check/commit.json ~/runs/train/*/steps/fit/commit.json ~/runs/train/*/steps/publish/commit.json
+      CloseRun: s3:DeleteObject on ~/open/train/*
+      RegisterModels: s3:GetObject s3:PutObject on ~/models/churn/aliases/champion.json ~/models/churn/versions/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
+      SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fit-*
+      ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-train-fit-*
+      RunTasks: ecs:RunTask on arn:aws:ecs:…:task-definition/liminal-shop-prod-train-fit-* if ArnEquals ecs:cluster arn:aws:ecs:eu-central-1:123456789012:cluster/liminal
+      PassRoles: iam:PassRole on arn:aws:iam::…:role/liminal/shop/prod/liminal-shop-prod-train-fit-execution arn:aws:iam::…:role/liminal/shop/prod/liminal-shop-prod-train-fit-task if StringEquals iam:PassedToService ecs-tasks.amazonaws.com
+      WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/train/fit:*
+    shop-prod-train-fit-execution for ecs-tasks.amazonaws.com
+      WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/train/fit:*
+      LogInToImages: ecr:GetAuthorizationToken on *
+      PullImage: ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer on arn:aws:ecr:…:repository/liminal
+    shop-prod-train-fit-task for ecs-tasks.amazonaws.com
+      ReadRun: s3:GetObject on ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
+      ReadResults: s3:GetObject on ~/artifacts/* ~/cache/*
+      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
+      SettleSteps: s3:PutObject on ~/cache/* ~/runs/train/*/result.json ~/runs/train/*/steps/check/commit.json ~/runs/train/*/steps/fit/commit.json ~/runs/train/*/steps/publish/commit.json
+      CloseRun: s3:DeleteObject on ~/open/train/*
+      RegisterModels: s3:GetObject s3:PutObject on ~/models/churn/aliases/champion.json ~/models/churn/versions/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
+      SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fit-*
+      LeaveOutputs: s3:AbortMultipartUpload s3:PutObject on ~/artifacts/*
+      FetchCode: s3:GetObject on ~/bundles/* ~/packages/*
+    ");
 }
 
 #[test]
@@ -197,7 +248,14 @@ fn a_function_knows_where_it_is_and_what_it_is_for() {
         })
         .collect();
     lines.sort();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @"
+    liminal-shop-prod-starter: provided.al2023 bootstrap 1024 MiB, 10240 MiB, 300s, /liminal/shop/prod/starter
+      LIMINAL_BUCKET=data LIMINAL_ENVIRONMENT=prod LIMINAL_MODE=start LIMINAL_PROJECT=shop
+    liminal-shop-prod-train-fetch: python3.11 liminal_handler.handler 2048 MiB, 10240 MiB, 120s, /liminal/shop/prod/train/fetch
+      LIMINAL_BUCKET=data LIMINAL_ENVIRONMENT=prod LIMINAL_MODE=step LIMINAL_PROJECT=shop
+    liminal-shop-prod-train-fit-dispatch: provided.al2023 bootstrap 512 MiB, 512 MiB, 120s, /liminal/shop/prod/train/fit
+      LIMINAL_BUCKET=data LIMINAL_CLUSTER=liminal LIMINAL_ENVIRONMENT=prod LIMINAL_MODE=dispatch LIMINAL_PROJECT=shop LIMINAL_PUBLIC_IP=false LIMINAL_SECURITY_GROUPS= LIMINAL_SUBNETS= LIMINAL_TASK_DEFINITION=liminal-shop-prod-train-fit
+    ");
 }
 
 #[test]
@@ -236,7 +294,11 @@ fn a_step_may_read_the_secrets_that_it_names_and_no_other() {
         let statements: Vec<String> = role.statements.iter().filter(reads).map(shown).collect();
         (!statements.is_empty()).then(|| format!("{}\n{}", role.name_parts.join("-"), statements.join("\n")))
     });
-    insta::assert_snapshot!(readers.collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(readers.collect::<Vec<_>>().join("\n"), @"
+    shop-prod-train-fit-task
+      ReadSecrets: secretsmanager:GetSecretValue on arn:aws:secretsmanager:…:secret:db/main-??????
+      ReadParameters: ssm:GetParameter on arn:aws:ssm:…:parameter/shop/token
+    ");
 }
 
 #[test]
@@ -291,7 +353,14 @@ fn what_starts_runs_follows_from_triggers() {
         }
     }
     lines.sort();
-    insta::assert_snapshot!(lines.join("\n").replace(&trigger.to_string(), "<trigger>"), @"");
+    insta::assert_snapshot!(lines.join("\n").replace(&trigger.to_string(), "<trigger>"), @r#"
+    QueueSpec { name: "liminal-shop-prod-triggers-58dc7bf3", visibility_seconds: 1800, max_receives: 5, senders: {"events.amazonaws.com": {"arn:aws:events:eu-central-1:123456789012:rule/liminal-shop-prod-tasks-c2989ef1"}, "s3.amazonaws.com": {"arn:aws:s3:::data", "arn:aws:s3:::other"}} }
+    data liminal-shop-prod-58dc7bf3- {KeyFilter { prefix: "in/", suffix: ".csv" }}
+    other liminal-shop-prod-58dc7bf3- {KeyFilter { prefix: "x/", suffix: ".csv" }}
+    shop-prod-sweep rate(1 minute) {"liminal":"sweep"}
+    shop-prod-train rate(1 hour) {"liminal":"schedule","pipeline":"train","trigger":"45db14106333e7c4d10dc9e9b0e5b1e56b181e57c39216cecde26b2ad8d38665","time":"<aws.scheduler.scheduled-time>"}
+    {"detail":{"clusterArn":["arn:aws:ecs:eu-central-1:123456789012:cluster/liminal"],"group":[{"prefix":"family:liminal-shop-prod-"}],"lastStatus":["STOPPED"]},"detail-type":["ECS Task State Change"],"source":["aws.ecs"]}
+    "#);
 }
 
 #[test]
@@ -370,7 +439,12 @@ fn all_problems_are_told_at_once() {
         Some(source) => format!("{problem}: {source}"),
         None => problem.to_string(),
     });
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    step train/fetch uses the secret token, which is an environment variable of this machine (`env:TOKEN`); functions have no such variable: refer to Secrets Manager or the Parameter Store instead
+    step train/fit can run nowhere: its attempts may take 2h, and Lambda takes 15m; write `compute: fargate`, or leave `compute` out, to run it on Fargate
+    step train/other names the package 03982e2a, whose document is not known
+    a trigger of pipeline train is for objects under `shop/prod/in/` in the bucket data, where liminal keeps its own, which start no runs; give it another prefix
+    ");
 }
 
 fn step_of<'a>(release: &'a mut Release, name: &str) -> &'a mut StepSpec {

@@ -77,15 +77,19 @@ fn a_first_plan_makes_everything_and_says_where_steps_run_and_what_they_may_do()
     block_on(async {
         let (world, project) = (World::new(), shop());
         let plan = world.plan(&project).await.expect("a plan");
-        insta::assert_snapshot!(kinds(&plan), @"");
+        insta::assert_snapshot!(kinds(&plan), @"+3 package, +4 bundle, +7 role, +4 logs, +4 queue, +4 function, +1 task, +4 mapping, +2 schedule, +1 notification, +1 rule");
         let placements: Vec<String> = plan
             .placements
             .iter()
             .map(|it| format!("{}/{} {}: {}", it.pipeline, it.step, it.compute.as_str(), it.reason))
             .collect();
-        insta::assert_snapshot!(placements.join("\n"), @"");
+        insta::assert_snapshot!(placements.join("\n"), @"
+        score/load lambda: it is within all limits of Lambda
+        train/fetch lambda: it is within all limits of Lambda
+        train/fit fargate: its attempts may take 2h, and Lambda takes 15m
+        ");
         let subjects: Vec<&str> = plan.permissions.iter().map(|change| change.subject.as_str()).collect();
-        insta::assert_snapshot!(subjects.join(", "), @"");
+        insta::assert_snapshot!(subjects.join(", "), @"scheduler, score/load, starter, train/fetch, train/fit (dispatch), train/fit (execution), train/fit (task)");
         assert!(plan.permissions.iter().all(|change| change.action == ChangeAction::Create && change.lost.is_empty()));
         let created = plan.operations.iter().filter(|it| matches!(it, Operation::CreateResource { .. })).count();
         let packages = plan.documents.packages.len();
@@ -158,7 +162,7 @@ fn a_newer_runner_is_a_reason_of_its_own_and_changes_no_step() {
         let plan = world.plan(&project).await.expect("a plan");
         assert!(plan.has_changes && plan.pipelines.is_empty(), "{:?}", plan.pipelines);
         assert_eq!(kinds(&plan), "+3 bundle, +4 function, +4 mapping, -3 bundle, -4 function, -4 mapping");
-        insta::assert_snapshot!(plan.notes.join("\n"), @"");
+        insta::assert_snapshot!(plan.notes.join("\n"), @"runner 82f3e9c6 → db77fd01: 4 functions are made again; `--keep-runner` puts it off");
         assert!(plan.permissions.is_empty());
         world.apply(&project, &plan).await.expect("an apply");
         assert_eq!(cloud(&world).len(), before.len());
