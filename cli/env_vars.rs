@@ -41,9 +41,9 @@ pub(crate) const ALL: &[EnvVar] = &[
 
 /// All variables that are UTF-8, for programs that are started with a choice of them.
 pub(crate) fn all() -> Vec<(String, String)> {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    let all = std::env::vars_os();
-    all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Reads a variable; an empty one counts as unset, one that is not UTF-8 as well.

@@ -77,7 +77,7 @@ impl World {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let emulator = shared_ministack();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let environment = EnvironmentName::new(&format!("dev{number}")).expect("a name");
+        let environment = EnvironmentName::new(format!("dev{number}")).expect("a name");
         let project = crate::pipeline::release([]).project;
         let bucket = format!("runs-{number}");
         let prefix = liminal_schemas::aws::names::object_prefix(&project, &environment);

@@ -344,7 +344,7 @@ fn what_starts_runs_follows_from_triggers() {
     for resource in desired.resources.values() {
         match &resource.spec {
             ResourceSpec::Schedule(it) => {
-                lines.push(format!("{} {} {}", it.name_parts.join("-"), it.expression, it.message))
+                lines.push(format!("{} {} {}", it.name_parts.join("-"), it.expression, it.message));
             }
             ResourceSpec::Notification(it) => lines.push(format!("{} {} {:?}", it.bucket, it.id_prefix, it.filters)),
             ResourceSpec::Rule(it) => lines.push(it.pattern.clone()),
@@ -464,6 +464,6 @@ fn a_long_pipeline_has_permissions_that_iam_takes() {
     let desired = derived(release("a_pipeline_with_a_rather_long_name", steps));
     assert_eq!(desired.placements.len(), 100);
     let names: BTreeSet<String> =
-        functions(&desired).map(|function| function.name()).inspect(|name| assert!(name.len() <= 64)).collect();
+        functions(&desired).map(FunctionSpec::name).inspect(|name| assert!(name.len() <= 64)).collect();
     assert_eq!(names.len(), 101, "each function has a name of its own");
 }

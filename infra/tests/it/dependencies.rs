@@ -65,8 +65,7 @@ fn the_best_wheel_for_the_target_is_taken_whatever_this_machine_is() {
     let taken = |target: Target| {
         let built = Bundled::new(folder.path(), "native").only_from(wheels.path()).build(&target).expect("it is built");
         let listing = listing(&built.file);
-        let taken = listing.iter().find_map(|line| line.split_once("is-")).expect("one of them is taken").1.to_owned();
-        taken
+        listing.iter().find_map(|line| line.split_once("is-")).expect("one of them is taken").1.to_owned()
     };
     assert_eq!(taken(function("3.12")), "cp312-cp312-manylinux_2_28_x86_64");
     assert_eq!(taken(function("3.11")), "cp311-cp311-manylinux2014_x86_64");
