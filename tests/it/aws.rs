@@ -175,6 +175,62 @@ fn plan_apply_run_and_all_that_follows_are_the_same_as_here() {
     let _ = on(&["runs"]).exits(0).prints("succeeded");
 }
 
+/// The Python that the emulator runs functions with: its own, whatever their runtime says.
+fn python_of_emulator() -> String {
+    let args = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"];
+    let asked = Command::new("python3").args(args).output().expect("python3 runs");
+    String::from_utf8(asked.stdout).expect("a version").trim().to_owned()
+}
+
+#[test]
+fn an_object_that_lands_starts_a_run_of_python_functions_with_the_results_that_it_has_here() {
+    let emulator = shared_ministack();
+    let version = python_of_emulator();
+    let project = Project::in_git(&format!(
+        r#"project: demo-python
+params: {{factor: 2}}
+environments:
+  dev: {{platform: aws, region: eu-central-1, bucket: demo-python, python: {{version: "{version}"}}}}
+pipelines:
+  p:
+    triggers:
+      - object: {{prefix: in/, suffix: .csv}}
+    steps:
+      double: {{call: "steps:double", inputs: {{data: trigger.object, factor: params.factor}}, outputs: {{out: b.csv}}}}
+      count: {{call: "steps:count", inputs: {{data: double.out}}, outputs: {{counts: counts}}, metrics: m.json}}
+      enough: {{gate: metrics.count.rows == 6}}
+"#
+    ));
+    project.write(
+        "steps.py",
+        "def double(data, out, factor: int):\n    out.write_text(data.read_text() * factor)\n\n\n\
+         def count(data, counts):\n    counts.write_text(data.read_text().upper())\n    \
+         return {'rows': len(data.read_text().splitlines())}\n",
+    );
+    project.write("rows.csv", "a\nb\nc\n");
+    let project = with_bucket(project, emulator, "demo-python");
+    let _ = project.commit("first");
+    let _ = project.liminal(&["apply", "-y", "-e", "dev"]).exits(0);
+
+    let from = project.path().join("rows.csv");
+    let to = "s3://demo-python/in/rows%20of+today.csv";
+    let sent = tools().aws(emulator).args(["s3", "cp", from.to_str().expect("a path in UTF-8"), to]).output();
+    assert!(sent.expect("the AWS CLI runs").status.success());
+    let run = loop {
+        let runs = project.json(&["runs", "-o", "json", "-e", "dev"]);
+        if let Some(run) = runs.as_array().and_then(|runs| runs.first()) {
+            break run["run"].as_str().expect("a run id").to_owned();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    };
+    let _ = project.liminal(&["logs", "-f", &run, "-e", "dev"]);
+    let there = project.json(&["status", &run, "-o", "json", "-e", "dev"]);
+    let _ = project.liminal(&["run", "--object", "rows.csv"]).exits(0);
+    let here = project.json(&["status", "-o", "json"]);
+    assert_eq!(there["result"]["status"], "succeeded", "{there}");
+    assert_eq!(outputs(&there), outputs(&here), "{there}");
+}
+
 /// Kills an apply at effects of its store and around each resource, and applies again.
 #[cfg(feature = "failpoints")]
 #[test]
