@@ -72,7 +72,7 @@ pub struct FargateSettings {
     /// The cluster; none for the one that `liminal bootstrap` makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// The subnets; none for those of the default VPC, which bootstrap looks up.
+    /// The subnets of tasks: AWS starts none without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subnets: Vec<String>,
     /// The security groups.
