@@ -218,6 +218,12 @@ pub struct BundleSpec {
     pub packer: u32,
 }
 
+/// The name of a resource: the parts, and the digest of the document that it is made of.
+fn named_by(parts: &[String], document: &impl Serialize) -> String {
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    super::names::resource(&parts, &Digest::of_document(document), super::names::MAX_NAME)
+}
+
 /// An IAM role. It is named by its permissions, so that a change of code keeps it: roles are scarce and slow to become
 /// usable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -240,8 +246,7 @@ pub struct RoleSpec {
 impl RoleSpec {
     /// The role's name.
     pub fn name(&self) -> String {
-        let parts: Vec<&str> = self.name_parts.iter().map(String::as_str).collect();
-        super::names::resource(&parts, &Digest::of_document(self), super::names::MAX_NAME)
+        named_by(&self.name_parts, self)
     }
 }
 
@@ -298,8 +303,7 @@ pub struct FunctionSpec {
 impl FunctionSpec {
     /// The function's name.
     pub fn name(&self) -> String {
-        let parts: Vec<&str> = self.name_parts.iter().map(String::as_str).collect();
-        super::names::resource(&parts, &Digest::of_document(self), super::names::MAX_NAME)
+        named_by(&self.name_parts, self)
     }
 }
 
@@ -346,8 +350,7 @@ pub struct TaskSpec {
 impl TaskSpec {
     /// The family's name.
     pub fn family(&self) -> String {
-        let parts: Vec<&str> = self.family_parts.iter().map(String::as_str).collect();
-        super::names::resource(&parts, &Digest::of_document(self), super::names::MAX_NAME)
+        named_by(&self.family_parts, self)
     }
 }
 
@@ -371,8 +374,7 @@ pub struct ScheduleSpec {
 impl ScheduleSpec {
     /// The schedule's name.
     pub fn name(&self) -> String {
-        let parts: Vec<&str> = self.name_parts.iter().map(String::as_str).collect();
-        super::names::resource(&parts, &Digest::of_document(self), super::names::MAX_NAME)
+        named_by(&self.name_parts, self)
     }
 }
 
@@ -413,7 +415,6 @@ pub struct RuleSpec {
 impl RuleSpec {
     /// The rule's name.
     pub fn name(&self) -> String {
-        let parts: Vec<&str> = self.name_parts.iter().map(String::as_str).collect();
-        super::names::resource(&parts, &Digest::of_document(self), super::names::MAX_NAME)
+        named_by(&self.name_parts, self)
     }
 }
