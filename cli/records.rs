@@ -7,6 +7,7 @@ use liminal_functions::ports::ObjectStore;
 use liminal_infra::apply::window::all;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
+use liminal_schemas::map::MapRecord;
 use liminal_schemas::name::ModelName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
@@ -51,6 +52,8 @@ pub(crate) struct SeenStep {
     pub(crate) attempts: Vec<SeenAttempt>,
     /// Whether it has ended.
     pub(crate) committed: bool,
+    /// How many of its items are settled, for a step that maps and has begun.
+    pub(crate) items: Option<u32>,
 }
 
 /// An attempt at a step, as far as keys tell.
@@ -179,6 +182,11 @@ impl<'a, S: ObjectStore> Records<'a, S> {
         Ok(steps_among(&self.keys(&prefix).await?, &prefix))
     }
 
+    /// How many items a step has, once that is known.
+    pub(crate) async fn map(&self, name: &RunName, step: &StepName) -> Result<Option<MapRecord>, CliError> {
+        self.document(&keys::map(&name.pipeline, &name.run, step)).await
+    }
+
     /// How a run ended, if it has.
     pub(crate) async fn result(&self, name: &RunName) -> Result<Option<RunResult>, CliError> {
         self.document(&keys::result(&name.pipeline, &name.run)).await
@@ -254,6 +262,14 @@ fn steps_among(listed: &[String], prefix: &str) -> BTreeMap<StepName, SeenStep> 
     for key in listed {
         let Some((step, file)) = key.strip_prefix(prefix).and_then(|rest| rest.split_once('/')) else { continue };
         let Ok(name) = StepName::new(step) else { continue };
+        if file == "map.json" {
+            steps.entry(name).or_default().items.get_or_insert(0);
+            continue;
+        }
+        if file.starts_with("settled/") {
+            *steps.entry(name).or_default().items.get_or_insert(0) += 1;
+            continue;
+        }
         if file == "commit.json" {
             steps.entry(name).or_default().committed = true;
             continue;

@@ -76,6 +76,7 @@ pub(super) fn step(phase: Phase, step: &str, parents: &[&str]) -> (StepName, Ste
         env: BTreeMap::new(),
         after: BTreeSet::new(),
         when: None,
+        map: None,
         reads_metrics: BTreeSet::new(),
         reads_params: BTreeSet::new(),
         finally: false,
@@ -412,6 +413,8 @@ pub(super) fn commit(step: &str, status: CommitStatus, seconds: f64) -> (StepNam
         cached_from: None,
         skipped: None,
         failure: None,
+        item: None,
+        items: None,
         started_at: START,
         ended_at: START.plus_millis(millis),
     };

@@ -101,7 +101,7 @@ fn obstacle(parent: &StepName, settled: &Settled, needs_data: bool) -> Option<Sk
         CommitStatus::Skipped => match &settled.skipped {
             Some(SkipReason::Upstream(cause)) => Some(SkipReason::Upstream(cause.clone())),
             Some(SkipReason::Cancelled) => Some(SkipReason::Cancelled),
-            Some(SkipReason::Condition | SkipReason::Input(_)) | None => {
+            Some(SkipReason::Condition | SkipReason::Input(_) | SkipReason::Stopped) | None => {
                 needs_data.then(|| SkipReason::Input(parent.clone()))
             }
         },

@@ -11,12 +11,14 @@ mod event;
 mod gate;
 mod handed;
 mod heal;
+mod items;
 mod open;
 mod prepare;
 mod register;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
+use liminal_schemas::unit::Unit;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -44,6 +47,7 @@ pub use self::event::RunEvent;
 pub use self::handed::AttemptName;
 pub use self::handed::Carried;
 pub use self::heal::Healed;
+use self::work::Work;
 use crate::documents;
 use crate::executor::Stop;
 use crate::ports::Clock;
@@ -140,6 +144,20 @@ impl<P: Platform> Runner<P> {
         context.and_then(|context| context.spec(&message.step).map(|spec| spec.resources.cpu)).unwrap_or(1)
     }
 
+    /// The steps of a run that bound how many of their items run at once, and by how many.
+    ///
+    /// # Errors
+    /// When the run is not there, or a port fails.
+    pub async fn bounded_steps(
+        &self,
+        pipeline: &PipelineName,
+        run: &RunId,
+    ) -> Result<Vec<(StepName, u32)>, RunnerError> {
+        let context = self.context(pipeline, run).await?;
+        let steps = context.release.steps.iter();
+        Ok(steps.filter_map(|(name, spec)| Some((name.clone(), spec.map.as_ref()?.max_concurrency?))).collect())
+    }
+
     /// Does what a message asks for. `stop` reaches the attempt that it may start.
     ///
     /// # Errors
@@ -157,6 +175,9 @@ impl<P: Platform> Runner<P> {
             }
             Err(error) => return Err(error),
         };
+        if let Some(item) = message.item {
+            return self.handle_item(&context, &message, item, stop).await;
+        }
         let step = message.step;
         let Some(spec) = context.spec(&step) else {
             self.warn(None, format!("a message for step {step}, which the release does not have, was dropped"));
@@ -178,9 +199,15 @@ impl<P: Platform> Runner<P> {
             Next::Settled => {}
             // The last parent to be settled sends another message.
             Next::Wait(_) => return Ok(Handled::Done),
-            Next::Skip(reason) => self.skip(&context, &step, reason).await?,
+            Next::Skip(reason) => self.skip(&context, &Unit::step(step.clone()), reason).await?,
             Next::Start => {
-                let handled = self.start_step(&context, &step, spec, stop).await?;
+                let handled = match &spec.map {
+                    Some(map) => {
+                        self.expand(&context, &step, spec, map).await?;
+                        Handled::Done
+                    }
+                    None => self.start_step(&context, &Work::step(&context, &step, spec), stop).await?,
+                };
                 if handled != Handled::Done || context.commit(&step).is_none() {
                     return Ok(handled);
                 }
@@ -197,9 +224,10 @@ impl<P: Platform> Runner<P> {
             pipeline: PipelineName,
             run: RunId,
             step: StepName,
+            item: Option<u32>,
         }
         let named: Option<Named> = serde_json::from_str(body).ok();
-        let Some(Named { pipeline, run, step }) = named else {
+        let Some(Named { pipeline, run, step, item }) = named else {
             self.warn(None, format!("a message was dropped: {problem}"));
             return Ok(Handled::Done);
         };
@@ -211,8 +239,18 @@ impl<P: Platform> Runner<P> {
             }
             Err(error) => return Err(error),
         };
+        let known = context.spec(&step).and_then(|spec| Some((spec, spec.map.as_ref()?)));
+        if let (Some(item), Some((spec, map))) = (item, known) {
+            let unit = Unit::item(step, item);
+            let is_item = self.map_record(&context, &unit.step).await?.is_some_and(|record| item < record.items);
+            if is_item && self.item_commit(&context, &unit).await?.is_none() {
+                self.fail_poisoned(&context, &unit, problem.to_owned()).await?;
+                self.after_settled_item(&context, spec, map, &unit).await?;
+            }
+            return Ok(Handled::Done);
+        }
         if self.commit_of(&context, &step).await?.is_none() {
-            self.fail_poisoned(&context, &step, problem.to_owned()).await?;
+            self.fail_poisoned(&context, &Unit::step(step.clone()), problem.to_owned()).await?;
         }
         self.settle_onwards(&context, vec![step]).await?;
         Ok(Handled::Done)

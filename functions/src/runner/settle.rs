@@ -16,11 +16,14 @@ use liminal_schemas::run::RunResult;
 use liminal_schemas::run::SkipReason;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
+use liminal_schemas::unit::UnitRef;
 
 use super::Runner;
 use super::context::RunContext;
 use super::error::RunnerError;
 use super::event::RunEvent;
+use super::work::Work;
 use crate::documents;
 use crate::ports::Clock;
 use crate::ports::Nonces;
@@ -60,7 +63,7 @@ impl<P: Platform> Runner<P> {
         let advance = context.advance();
         let mut settled = Vec::new();
         for (step, reason) in advance.skip {
-            self.skip(context, &step, reason).await?;
+            self.skip(context, &Unit::step(step.clone()), reason).await?;
             settled.push(step);
         }
         for step in advance.ready {
@@ -84,14 +87,15 @@ impl<P: Platform> Runner<P> {
             Next::Settled => Ok(true),
             Next::Wait(_) => Ok(false),
             Next::Skip(reason) => {
-                self.skip(context, step, reason).await?;
+                self.skip(context, &Unit::step(step.clone()), reason).await?;
                 Ok(true)
             }
             Next::Start => {
-                if self.settle_inline(context, step, spec).await?.is_none() {
+                let work = Work::step(context, step, spec);
+                if self.settle_inline(context, &work).await?.is_none() {
                     return Ok(true);
                 }
-                self.send(context, step, Duration::ZERO).await?;
+                self.send(context, &work.unit, Duration::ZERO).await?;
                 Ok(false)
             }
         }
@@ -122,11 +126,11 @@ impl<P: Platform> Runner<P> {
         Ok(commit.map(|commit| context.remember(commit.document)))
     }
 
-    /// Asks for a step to be run.
-    pub(super) async fn send(&self, context: &RunContext, step: &StepName, delay: Duration) -> Result<(), RunnerError> {
-        let mut message = StepMessage::new(context.pipeline().clone(), context.run().clone(), step.clone());
-        let Some(spec) = context.spec(step) else { return Ok(()) };
-        let name = self.platform.queue_for(context.pipeline(), context.run(), step, spec);
+    /// Asks for a step or an item to be run.
+    pub(super) async fn send(&self, context: &RunContext, unit: &Unit, delay: Duration) -> Result<(), RunnerError> {
+        let mut message = StepMessage::new(context.pipeline().clone(), context.run().clone(), unit.clone());
+        let Some(spec) = context.spec(&unit.step) else { return Ok(()) };
+        let name = self.platform.queue_for(context.pipeline(), context.run(), &unit.step, spec);
         let queue = self.platform.queue();
         if queue.max_delay().is_some_and(|longest| longest < delay) {
             let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
@@ -136,12 +140,13 @@ impl<P: Platform> Runner<P> {
         Ok(())
     }
 
-    /// A commit of a step that ends now, with nothing in it yet.
-    pub(super) fn blank(&self, context: &RunContext, step: &StepName, status: CommitStatus, since: UtcTime) -> Commit {
+    /// A commit of a step or an item that ends now, with nothing in it yet.
+    pub(super) fn blank(&self, context: &RunContext, unit: &Unit, status: CommitStatus, since: UtcTime) -> Commit {
         Commit {
             schema: RUN_SCHEMA,
             run: context.run().clone(),
-            step: step.clone(),
+            step: unit.step.clone(),
+            item: unit.item,
             status,
             nonce: self.platform.nonces().nonce(),
             attempt: None,
@@ -154,14 +159,15 @@ impl<P: Platform> Runner<P> {
             cached_from: None,
             skipped: None,
             failure: None,
+            items: None,
             started_at: since,
             ended_at: self.platform.clock().now(),
         }
     }
 
-    /// Ends a step. Exactly one commit per step is ever written; the step ends as that one says, whoever wrote it.
+    /// Ends a step or an item. Exactly one commit of it is ever written; it ends as that one says, whoever wrote it.
     pub(super) async fn settle(&self, context: &RunContext, commit: Commit) -> Result<Winner, RunnerError> {
-        let key = keys::commit(context.pipeline(), context.run(), &commit.step);
+        let key = keys::commit(context.pipeline(), context.run(), UnitRef { step: &commit.step, item: commit.item });
         let store = self.platform.store();
         let put = store.put_if_absent(&key, &documents::encode(&key, &commit)?).await?;
         let there = match &put {
@@ -173,24 +179,28 @@ impl<P: Platform> Runner<P> {
         };
         let winner = winner(&put, &there, &commit.nonce);
         if winner == Winner::Ours {
-            self.events.send(RunEvent::StepSettled {
-                step: commit.step,
+            self.events.send(RunEvent::Settled {
+                unit: Unit { step: commit.step, item: commit.item },
                 status: commit.status,
                 seconds: commit.ended_at.seconds_since(commit.started_at),
                 cached_from: commit.cached_from,
             });
         }
-        context.remember(there);
+        // Items are many, and nobody else waits for one of them: they are not kept in memory.
+        match there.item {
+            None => drop(context.remember(there)),
+            Some(item) => context.note_settled_item(Unit::item(there.step, item), there.status),
+        }
         Ok(winner)
     }
 
     pub(super) async fn skip(
         &self,
         context: &RunContext,
-        step: &StepName,
+        unit: &Unit,
         reason: SkipReason,
     ) -> Result<(), RunnerError> {
-        let mut commit = self.blank(context, step, CommitStatus::Skipped, self.platform.clock().now());
+        let mut commit = self.blank(context, unit, CommitStatus::Skipped, self.platform.clock().now());
         commit.skipped = Some(reason);
         self.settle(context, commit).await?;
         Ok(())
@@ -200,10 +210,10 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn fail_poisoned(
         &self,
         context: &RunContext,
-        step: &StepName,
+        unit: &Unit,
         problem: String,
     ) -> Result<(), RunnerError> {
-        let mut commit = self.blank(context, step, CommitStatus::Failed, self.platform.clock().now());
+        let mut commit = self.blank(context, unit, CommitStatus::Failed, self.platform.clock().now());
         commit.failure = Some(failure(FailureClass::Poison, problem));
         self.settle(context, commit).await?;
         Ok(())
@@ -257,11 +267,11 @@ impl<P: Platform> Runner<P> {
             }
             let started = !self.platform.store().list(&keys::attempts_prefix(pipeline, run, step)).await?.is_empty();
             if started {
-                let mut commit = self.blank(&context, step, CommitStatus::Failed, self.platform.clock().now());
+                let mut commit = self.blank(&context, &Unit::step(step.clone()), CommitStatus::Failed, self.platform.clock().now());
                 commit.failure = Some(failure(FailureClass::Cancelled, "the run was cancelled"));
                 self.settle(&context, commit).await?;
             } else {
-                self.skip(&context, step, SkipReason::Cancelled).await?;
+                self.skip(&context, &Unit::step(step.clone()), SkipReason::Cancelled).await?;
             }
         }
         self.finish(&context).await

@@ -53,7 +53,7 @@ impl Executor for SimulatedExecutor {
         let mut outputs = BTreeMap::new();
         let mut metrics = BTreeMap::new();
         for (name, output) in &job.spec.outputs {
-            let content = Digest::of_document(&(&job.step, name, &inputs, &*job.params)).hex();
+            let content = Digest::of_document(&(&job.unit.step, name, &inputs, &*job.params)).hex();
             let digest = Digest::of_bytes(content.as_bytes());
             let mut state = self.world.state();
             state.objects.insert(keys::artifact(&digest), (content.clone().into_bytes(), 0));

@@ -54,6 +54,7 @@ pub(crate) fn step(argument: &str) -> StepSpec {
         env: BTreeMap::new(),
         after: BTreeSet::new(),
         when: None,
+        map: None,
         reads_metrics: BTreeSet::new(),
         reads_params: BTreeSet::new(),
         finally: false,

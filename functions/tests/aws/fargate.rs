@@ -29,6 +29,7 @@ use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::Resources;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
+use liminal_schemas::unit::Unit;
 use serde_json::Value;
 use tokio::io::AsyncBufReadExt as _;
 use tokio::io::AsyncReadExt as _;
@@ -138,6 +139,7 @@ fn job(project: ProjectName) -> AttemptJob {
         env: BTreeMap::new(),
         after: Default::default(),
         when: None,
+        map: None,
         reads_metrics: Default::default(),
         reads_params: Default::default(),
         finally: false,
@@ -153,7 +155,8 @@ fn job(project: ProjectName) -> AttemptJob {
         project,
         pipeline: PipelineName::new("train").expect("a name"),
         run: RunId::new("20261124-230239-x7k2").expect("an id"),
-        step: StepName::new("fit").expect("a name"),
+        unit: Unit::step(StepName::new("fit").expect("a name")),
+        item: None,
         attempt: 2,
         spec: Arc::new(spec),
         package: None,

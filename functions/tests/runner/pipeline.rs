@@ -43,6 +43,7 @@ fn step(action: Action) -> StepSpec {
         env: BTreeMap::new(),
         after: Default::default(),
         when: None,
+        map: None,
         reads_metrics: Default::default(),
         reads_params: Default::default(),
         finally: false,

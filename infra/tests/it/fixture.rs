@@ -257,6 +257,7 @@ pub(crate) fn call(module: &str, package: Option<Digest>, timeout_seconds: u64) 
         env: BTreeMap::new(),
         after: BTreeSet::new(),
         when: None,
+        map: None,
         reads_metrics: BTreeSet::new(),
         reads_params: BTreeSet::new(),
         finally: false,

@@ -357,6 +357,8 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
             cached_from: None,
             skipped: None,
             failure: None,
+            item: None,
+            items: None,
             started_at: UtcTime::from_millis(0),
             ended_at: UtcTime::from_millis(0),
         };

@@ -91,7 +91,7 @@ mod tests {
             "" => &definition,
             name => &definition["$defs"][name],
         };
-        let shapes: [(&Shape, &Value); 15] = [
+        let shapes: [(&Shape, &Value); 16] = [
             (&keys::PROJECT, at("")),
             (&keys::INCLUDED, &included),
             (&keys::ENVIRONMENT, at("Environment")),
@@ -103,6 +103,7 @@ mod tests {
             (&keys::DEFAULTS, at("Defaults")),
             (&keys::PIPELINE, at("PipelineOfStep")),
             (&keys::STEP, at("StepPart")),
+            (&keys::MAP, at("MapSettings")),
             (&keys::REGISTER, at("Register")),
             (&keys::RETRIES, at("RetrySettings")),
             (&keys::RESOURCES, at("Resources")),

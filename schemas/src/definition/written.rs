@@ -264,6 +264,8 @@ struct StepPart {
     metrics: Option<OutputPath>,
     /// Pictures that the step leaves.
     plots: Option<BTreeMap<FieldName, OutputPath>>,
+    /// What the step is done for each of: `STEP.OUTPUT` of a directory, `params.NAME` of a list, a list, or a map with more settings. The step has each in turn as its input `item`.
+    map: Option<MapOver>,
     /// Steps that must be settled before, though no data comes from them.
     #[schemars(length(max = 500))]
     after: Option<Vec<StepName>>,
@@ -285,6 +287,56 @@ struct StepPart {
     env: Option<Env>,
     /// Python settings of the step.
     python: Option<Python>,
+}
+
+/// What a step is done for each of.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum MapOver {
+    /// `STEP.OUTPUT` of a directory, or `params.NAME` of a list.
+    Reference(String),
+    /// The items themselves.
+    Items(#[schemars(length(max = 500))] Vec<Value>),
+    /// All about it.
+    All(MapSettings),
+}
+
+/// What a step is done for each of, and how.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct MapSettings {
+    /// Where the items come from: `STEP.OUTPUT` of a directory, `params.NAME` of a list, or a list.
+    over: Option<MapItems>,
+    /// `STEP.OUTPUT` of a file whose rows are the items: a JSON array, JSON lines, or CSV with a header.
+    rows: Option<String>,
+    /// How many items one attempt is given, as its input `items`. Default: 1, as its input `item`.
+    #[schemars(range(min = 1, max = 10_000))]
+    batch: Option<u32>,
+    /// How many items are worked on at once. Default: as many as there are workers.
+    #[schemars(range(min = 1, max = 1000))]
+    max_concurrency: Option<u32>,
+    /// How many items may fail: a count, or a share as in `5%`. Default: 0.
+    tolerated_failures: Option<Tolerated>,
+}
+
+/// Where items come from.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum MapItems {
+    /// `STEP.OUTPUT` of a directory, or `params.NAME` of a list.
+    Reference(String),
+    /// The items themselves.
+    Items(#[schemars(length(max = 500))] Vec<Value>),
+}
+
+/// How many items may fail.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Tolerated {
+    /// So many.
+    Count(#[schemars(range(min = 0, max = 1_000_000))] u32),
+    /// A share of all.
+    Share(#[schemars(regex(pattern = r"^\s*([0-9]{1,2}|100) *%\s*$"))] String),
 }
 
 /// Registers an output as the next version of a model.

@@ -54,7 +54,7 @@ impl Tasks {
 
 impl Executor for Tasks {
     async fn execute(&self, job: AttemptJob) -> AttemptOutcome {
-        let name = AttemptName { pipeline: job.pipeline, run: job.run, step: job.step, attempt: job.attempt };
+        let name = AttemptName { pipeline: job.pipeline, run: job.run, unit: job.unit, attempt: job.attempt };
         self.0.lock().expect("never poisoned").push(name);
         AttemptOutcome::Handed
     }

@@ -5,6 +5,7 @@ mod aws;
 mod environment;
 mod fields;
 pub(crate) mod keys;
+mod map;
 mod params;
 mod paths;
 mod pipeline;

@@ -6,6 +6,7 @@
 mod conditions;
 mod files;
 mod inputs;
+mod map;
 mod order;
 mod outputs;
 mod packages;
@@ -40,6 +41,7 @@ use crate::release::PackageSpec;
 use crate::release::ParamSpec;
 use crate::release::RELEASE_SCHEMA;
 use crate::release::Release;
+use crate::step::ArtifactKind;
 use crate::step::StepSpec;
 use crate::value::ValueType;
 
@@ -119,6 +121,17 @@ struct Scope<'a> {
     params: BTreeMap<&'a FieldName, &'a ParamSpec>,
     types: BTreeMap<FieldName, ValueType>,
     steps: BTreeMap<&'a str, Peer<'a>>,
+}
+
+impl Scope<'_> {
+    /// What an output of a step is for those that use it: all that a step leaves for its items is a directory.
+    fn output_kind(&self, step: &StepName, output: &FieldName) -> Option<ArtifactKind> {
+        let peer = self.steps.get(step.as_str())?;
+        if peer.definition.map.is_some() {
+            return Some(ArtifactKind::Directory);
+        }
+        peer.outputs.iter().find(|known| known.name == output).map(Written::kind)
+    }
 }
 
 /// Which step waits for which, and where it says so.
