@@ -72,6 +72,8 @@ fn dispatch(context: &Context, command: Command) -> CommandResult {
         Command::Models(args) => block_on(commands::models::run(context, &args)),
         Command::Lineage(args) => block_on(commands::lineage::run(context, &args)),
         Command::Why(args) => block_on(commands::why::run(context, &args)),
+        Command::Redrive(args) => block_on(commands::redrive::run(context, &args)),
+        Command::Retry(args) => block_on(commands::redrive::retry(context, &args)),
         Command::Resume(args) => block_on(commands::resume::run(context, &args)),
         Command::Cancel(args) => block_on(commands::cancel::run(context, &args)),
         Command::EmulateTasks(args) => block_on(commands::emulate_tasks::run(context, &args)),

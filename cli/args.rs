@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Models(commands::models::ModelsArgs),
     Lineage(commands::lineage::LineageArgs),
     Why(commands::why::WhyArgs),
+    Redrive(commands::redrive::RedriveArgs),
+    Retry(commands::redrive::RetryArgs),
     Resume(commands::resume::ResumeArgs),
     Cancel(commands::cancel::CancelArgs),
     State(commands::state::StateArgs),

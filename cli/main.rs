@@ -13,6 +13,7 @@ mod printer;
 mod progress;
 mod project;
 mod records;
+mod redriving;
 mod render;
 mod settings;
 

@@ -18,6 +18,7 @@ pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod plan;
+pub(crate) mod redrive;
 pub(crate) mod resume;
 pub(crate) mod rollback;
 pub(crate) mod run;

@@ -24,6 +24,7 @@ use crate::exit_code::ExitCode;
 use crate::platform::Carry;
 use crate::platform::Environment;
 use crate::project;
+use crate::redriving::Origin;
 
 /// Run a pipeline to its end.
 ///
@@ -49,6 +50,9 @@ pub(crate) struct RunArgs {
     /// Run this step in any case. May be given several times.
     #[arg(long, value_name = "STEP")]
     fresh: Vec<StepName>,
+    /// Run this step and those behind it, and take the results of the newest run for all others.
+    #[arg(long, value_name = "STEP", conflicts_with = "no_cache")]
+    from: Option<StepName>,
     /// How many steps may run at once [default: the number of cores].
     #[arg(short, long, value_name = "COUNT")]
     jobs: Option<std::num::NonZeroU32>,
@@ -138,7 +142,16 @@ async fn record(
     args: &RunArgs,
 ) -> Result<(RunRecord, Carry), CliError> {
     let params = parameters(release, &args.params)?;
-    let fresh = known_steps(release, &args.fresh)?;
+    let mut fresh = known_steps(release, &args.fresh)?;
+    let redrives = match &args.from {
+        Some(step) => {
+            known_steps(release, std::slice::from_ref(step))?;
+            let origin = Origin::newest(environment, &release.pipeline).await?;
+            fresh.extend(origin.fresh_from(environment, release, step, &params)?);
+            Some(origin.run())
+        }
+        None => None,
+    };
     let object = trigger_object(environment, release, args.object.as_deref()).await?;
     let interrupt = environment.listen(context)?;
     let record = RunRecord {
@@ -150,6 +163,7 @@ async fn record(
         models: environment.pin_models(release).await?,
         object,
         cache: RunCache { off: args.no_cache, fresh },
+        redrives,
         source,
         started_at: environment.now(),
         started_by: context.settings.user.clone(),
@@ -226,7 +240,7 @@ fn parameters(release: &Release, settings: &[String]) -> Result<BTreeMap<FieldNa
         .hint("or a `default:` in the definition"))
 }
 
-fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {
+pub(super) fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {
     match steps.iter().find(|step| !release.steps.contains_key(*step)) {
         None => Ok(steps.iter().cloned().collect()),
         Some(step) => {

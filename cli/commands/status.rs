@@ -1,15 +1,25 @@
+use liminal_schemas::name::StepName;
+
 use crate::app::Context;
 use crate::args::Format;
+use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
 use crate::platform::Carrier;
 use crate::platform::Environment;
+use crate::render;
+
+/// How many failed items are listed.
+const MOST_FAILED: usize = 20;
 
 /// Show how far a run is, or how it came out.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// The run; the newest where none is given.
     run: Option<String>,
+    /// Show how the items of this step stand, and which failed.
+    #[arg(long, value_name = "STEP", conflicts_with = "output")]
+    items: Option<StepName>,
     /// The form of the answer.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
@@ -19,6 +29,14 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
     let environment = Environment::of_project(context).await?;
     let records = environment.records();
     let name = records.find(args.run.as_deref(), None).await?;
+    if let Some(step) = &args.items {
+        let seen = records.items(&name, step, MOST_FAILED).await?.ok_or_else(|| {
+            CliError::new(format!("step {step} of run {} has no items yet", name.run))
+                .hint("only steps with `map:` have items, once they begin")
+        })?;
+        context.printer.data(&render::items::text(&name.run, step, &seen, &context.printer.out));
+        return Ok(ExitCode::Ok);
+    }
     let view = records.view(&name).await?;
     environment.show_run(context, &view, args.output).await;
     if view.result.is_none() {

@@ -388,6 +388,7 @@ pub(super) fn run_record() -> RunRecord {
         models: BTreeMap::new(),
         object: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: START,
         started_by: None,

@@ -46,6 +46,9 @@ pub struct RunRecord {
     /// How the run treats results of earlier runs.
     #[serde(default)]
     pub cache: RunCache,
+    /// The run that it takes up again: what succeeded there is taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrives: Option<RunId>,
     /// What the code and definition were taken from.
     pub source: SourceVersion,
     /// When it started.

@@ -13,3 +13,4 @@ pub mod caching;
 pub mod commit;
 pub mod mapping;
 pub mod sweeping;
+pub mod takeover;

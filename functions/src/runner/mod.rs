@@ -16,6 +16,7 @@ mod open;
 mod prepare;
 mod register;
 mod settle;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod work;

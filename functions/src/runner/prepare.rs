@@ -34,12 +34,15 @@ use crate::protocol::caching::cache_use;
 /// What a step is given.
 pub(super) struct Prepared {
     pub(super) inputs: BTreeMap<FieldName, Artifact>,
+    /// The digest of the item, where it is a value: what tells one item from another.
+    pub(super) value: Option<(FieldName, Digest)>,
     pub(super) cache_key: Option<Digest>,
 }
 
 impl Prepared {
     pub(super) fn input_digests(&self) -> BTreeMap<FieldName, Digest> {
-        self.inputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest)).collect()
+        let artifacts = self.inputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest));
+        artifacts.chain(self.value.clone()).collect()
     }
 }
 
@@ -76,9 +79,24 @@ impl<P: Platform> Runner<P> {
             }
         };
         let usage = cache_use(step, spec, &context.record.cache);
-        let mut prepared = Prepared { inputs, cache_key: None };
+        let mut prepared = Prepared { inputs, value: work.value_digest(), cache_key: None };
         if usage != CacheUse::None {
             prepared.cache_key = Some(cache_key(context, work, &prepared.inputs));
+        }
+        if let Some(earlier) = self.taken_over(context, work, &prepared.input_digests()).await? {
+            if let (Action::Register { aliases, .. }, Some(model)) = (&spec.action, &earlier.model) {
+                self.move_aliases(model, aliases).await?;
+            }
+            let mut commit = self.blank(context, unit, CommitStatus::Cached, since);
+            commit.cache_key = earlier.cache_key;
+            commit.inputs = earlier.inputs;
+            commit.outputs = earlier.outputs;
+            commit.metrics = earlier.metrics;
+            commit.model = earlier.model;
+            commit.items = earlier.items;
+            commit.cached_from = Some(earlier.run);
+            self.settle(context, commit).await?;
+            return Ok(None);
         }
         if usage == CacheUse::ReadAndWrite
             && let Some(key) = prepared.cache_key

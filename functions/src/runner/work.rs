@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use liminal_schemas::map::BATCH_INPUT;
+use liminal_schemas::map::ITEM_INPUT;
 use liminal_schemas::map::Item;
 use liminal_schemas::map::MapSource;
 use liminal_schemas::map::MapSpec;
@@ -89,6 +91,20 @@ impl<'a> Work<'a> {
         }
         let unit = Unit::item(step.clone(), number);
         Ok((Self { unit, spec: Cow::Owned(spec), params, given, label: Some(label) }, several))
+    }
+}
+
+impl Work<'_> {
+    /// The digest of the item, where it is a value.
+    pub(super) fn value_digest(&self) -> Option<(FieldName, Digest)> {
+        self.unit.item?;
+        if self.given.is_some() {
+            return None;
+        }
+        let name = [ITEM_INPUT, BATCH_INPUT].into_iter().find(|name| self.spec.inputs.contains_key(*name))?;
+        let name = FieldName::new(name).ok()?;
+        let value = self.params.get(&name)?;
+        Some((name, Digest::of_document(value)))
     }
 }
 

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use liminal_schemas::map::MapSource;
+use liminal_schemas::map::MapSpec;
+use liminal_schemas::map::Tolerance;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::ModelName;
 use liminal_schemas::name::PipelineName;
@@ -29,6 +32,7 @@ use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::template::Template;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::value::Value;
 
 use crate::simulated::world::World;
 
@@ -93,6 +97,30 @@ pub(crate) fn with_inputs(mut step: StepSpec, makers: &[&str]) -> StepSpec {
     step
 }
 
+/// Lets a step be done once for each of so many numbers.
+pub(crate) fn mapped(mut step: StepSpec, items: u32) -> StepSpec {
+    let values = (0..items).map(|item| Value::Int(i64::from(item))).collect();
+    step.map = Some(map_over(MapSource::Values(values)));
+    step
+}
+
+/// Lets a step be done once for each file that another leaves as `shards`.
+pub(crate) fn mapped_over_files(mut step: StepSpec, maker: &str) -> StepSpec {
+    step.map = Some(map_over(MapSource::Files { step: step_name(maker), output: field("shards") }));
+    step
+}
+
+fn map_over(over: MapSource) -> MapSpec {
+    MapSpec { over, batch: None, max_concurrency: None, tolerated_failures: Tolerance::default() }
+}
+
+/// Lets a step leave a directory as `shards`, too.
+pub(crate) fn with_shards(mut step: StepSpec) -> StepSpec {
+    let shards = OutputSpec { path: "shards".to_owned(), kind: ArtifactKind::Directory, role: OutputRole::Data };
+    step.outputs.insert(field("shards"), shards);
+    step
+}
+
 pub(crate) fn release(steps: impl IntoIterator<Item = (&'static str, StepSpec)>) -> Release {
     release_of(steps.into_iter().map(|(name, spec)| (step_name(name), spec)).collect())
 }
@@ -120,6 +148,7 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
         models: BTreeMap::new(),
         object: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),
         started_by: None,
@@ -140,7 +169,14 @@ pub(super) fn draw(world: &World) -> Release {
             (1, Some(maker)) => register(name, maker),
             _ => {
                 let chosen: Vec<&str> = makers.iter().copied().filter(|_| world.draw(3) == 0).collect();
-                with_inputs(step(name), &chosen)
+                let spec = with_inputs(step(name), &chosen);
+                let sharded = makers.iter().copied().find(|maker| steps[*maker].outputs.contains_key("shards"));
+                match (world.draw(6), sharded) {
+                    (0, _) => mapped(spec, u32::try_from(world.draw(6)).expect("small")),
+                    (1, Some(maker)) => mapped_over_files(spec, maker),
+                    (2, _) => with_shards(spec),
+                    _ => spec,
+                }
             }
         };
         for before in &names[..index] {

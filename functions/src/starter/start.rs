@@ -184,6 +184,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             models,
             object,
             cache: RunCache::default(),
+            redrives: None,
             source: self.applied_source(pipeline, revision).await,
             started_at: platform.clock().now(),
             started_by: Some(wanted.by.clone()),

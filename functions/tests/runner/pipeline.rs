@@ -104,6 +104,7 @@ pub(crate) fn run_record(release: &Release) -> RunRecord {
         models: BTreeMap::new(),
         object: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),
         started_by: None,

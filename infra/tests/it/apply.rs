@@ -298,6 +298,7 @@ pub(crate) fn start_run(world: &World, project: &Project, name: &str) {
         models: BTreeMap::new(),
         object: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
         started_by: None,

@@ -373,6 +373,7 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
         models: BTreeMap::new(),
         object: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
         started_by: None,

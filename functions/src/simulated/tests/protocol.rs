@@ -4,6 +4,8 @@ use std::time::Duration;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::graph::Graph;
 use liminal_schemas::keys;
+use liminal_schemas::map::MapRecord;
+use liminal_schemas::map::joined_name;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
@@ -11,10 +13,12 @@ use liminal_schemas::run::AttemptFailure;
 use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
+use liminal_schemas::run::DirectoryListing;
 use liminal_schemas::run::ModelVersion;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
 use liminal_schemas::step::InputSource;
+use liminal_schemas::unit::Unit;
 
 use super::scheduler;
 use super::scheduler::Recovery;
@@ -41,11 +45,13 @@ fn document<T: serde::de::DeserializeOwned>(world: &World, key: &str) -> T {
 fn examine(world: &World, release: &Release, record: &RunRecord) -> Outcome {
     let (pipeline, run) = (&record.pipeline, &record.run);
     let created = world.created();
-    let place = |key: &str| {
-        let places: Vec<usize> = (0..created.len()).filter(|place| created[*place] == key).collect();
-        assert!(places.len() <= 1, "{key} was created {} times", places.len());
-        places.first().copied()
-    };
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for (place, key) in created.iter().enumerate() {
+        // The mark of a run that has ended goes, and may come again for a moment.
+        let is_mark = key.starts_with(keys::OPEN_PREFIX);
+        assert!(places.insert(key, place).is_none() || is_mark, "{key} was created twice");
+    }
+    let place = |key: &str| places.get(key).copied();
     let graph = Graph::new(&release.steps).expect("a graph");
     let mut outputs = BTreeMap::new();
     for (step, spec) in &release.steps {
@@ -56,7 +62,11 @@ fn examine(world: &World, release: &Release, record: &RunRecord) -> Outcome {
             let before = place(&keys::commit(pipeline, run, parent)).expect("every parent has a commit");
             assert!(before < opened, "{step} started before {parent} was committed");
         }
-        check_attempts(world, record, step);
+        match &spec.map {
+            None => check_attempts(world, record, &Unit::step(step.clone())),
+            Some(_) if commit.items.is_none() => {}
+            Some(_) => check_items(world, record, &commit, &place),
+        }
         for (input, digest) in &commit.inputs {
             let Some(InputSource::Output { step: maker, output }) = spec.inputs.get(input) else { continue };
             let made: Commit = document(world, &keys::commit(pipeline, run, maker));
@@ -86,8 +96,31 @@ fn examine(world: &World, release: &Release, record: &RunRecord) -> Outcome {
     Outcome { result, outputs, model_versions }
 }
 
+/// Every item of a step has its commit, made before that of the step, and what it left is in its place.
+fn check_items(world: &World, record: &RunRecord, commit: &Commit, place: &dyn Fn(&str) -> Option<usize>) {
+    let (pipeline, run, step) = (&record.pipeline, &record.run, &commit.step);
+    let map: MapRecord = document(world, &keys::map(pipeline, run, step));
+    let ended = place(&keys::commit(pipeline, run, step));
+    let listing: DirectoryListing = match commit.outputs.get("data") {
+        Some(data) => document(world, &keys::artifact(&data.digest)),
+        None => DirectoryListing::default(),
+    };
+    assert_eq!(commit.items.map(|counts| counts.items), Some(map.items), "{step} counts its items");
+    for item in 0..map.items {
+        let unit = Unit::item(step.clone(), item);
+        let settled = place(&keys::commit(pipeline, run, &unit)).expect("every item has a commit");
+        assert!(Some(settled) < ended, "{step} ended before its item {item}");
+        check_attempts(world, record, &unit);
+        let of_item: Commit = document(world, &keys::commit(pipeline, run, &unit));
+        if let (Some(left), Some(_)) = (of_item.outputs.get("data"), commit.outputs.get("data")) {
+            let joined = listing.files.get(&joined_name(item, "data")).map(|file| file.digest);
+            assert_eq!(joined, Some(left.digest), "{step} joins what item {item} left");
+        }
+    }
+}
+
 /// Nobody is given up for lost who is alive and in time.
-fn check_attempts(world: &World, record: &RunRecord, step: &StepName) {
+fn check_attempts(world: &World, record: &RunRecord, step: &Unit) {
     let (pipeline, run) = (&record.pipeline, &record.run);
     let created = world.created();
     for number in 1.. {
