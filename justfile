@@ -40,6 +40,10 @@ dist:
 schemas:
     LIMINAL_UPDATE_SCHEMAS=1 cargo test -p liminal-schemas json_schema
 
+# Whole runs over simulated machines with seeded faults: `just sim SEEDS=20000`, or `just sim SEED=7` to see one again.
+sim *SETTINGS:
+    env $(for setting in {{SETTINGS}}; do echo "LIMINAL_$setting"; done) cargo test --release -p liminal-functions --lib -- --nocapture simulated::tests::protocol
+
 # Accepts changed snapshots after looking at each.
 snapshots:
     cargo insta review

@@ -16,6 +16,7 @@ mod records;
 mod redriving;
 mod render;
 mod settings;
+mod watch;
 
 /// Large definitions are many small texts: with the system's allocator a third of a plan's time goes into these.
 #[global_allocator]

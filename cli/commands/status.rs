@@ -8,6 +8,7 @@ use crate::exit_code::ExitCode;
 use crate::platform::Carrier;
 use crate::platform::Environment;
 use crate::render;
+use crate::watch::watch;
 
 /// How many failed items are listed.
 const MOST_FAILED: usize = 20;
@@ -20,6 +21,9 @@ pub(crate) struct StatusArgs {
     /// Show how the items of this step stand, and which failed.
     #[arg(long, value_name = "STEP", conflicts_with = "output")]
     items: Option<StepName>,
+    /// Show the run as it goes on, until it ends.
+    #[arg(short, long, conflicts_with_all = ["items", "output"])]
+    watch: bool,
     /// The form of the answer.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
@@ -36,6 +40,9 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
         })?;
         context.printer.data(&render::items::text(&name.run, step, &seen, &context.printer.out));
         return Ok(ExitCode::Ok);
+    }
+    if args.watch {
+        watch(context, &environment, &name).await?;
     }
     let view = records.view(&name).await?;
     environment.show_run(context, &view, args.output).await;

@@ -11,6 +11,9 @@ use liminal_schemas::run::SkipReason;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::StepSpec;
 
+use super::planted::Bug;
+use super::planted::is_planted;
+
 /// What the decisions need to know of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -75,6 +78,9 @@ pub fn advance(graph: &Graph, steps: &BTreeMap<StepName, StepSpec>, commits: &BT
 pub fn next(graph: &Graph, name: &StepName, spec: &StepSpec, commits: &BTreeMap<StepName, Settled>) -> Next {
     if commits.contains_key(name) {
         return Next::Settled;
+    }
+    if is_planted(Bug::ParentsAreNotWaitedFor) {
+        return Next::Start;
     }
     if let Some(open) = graph.parents(name).find(|parent| !commits.contains_key(*parent)) {
         return Next::Wait(open.clone());

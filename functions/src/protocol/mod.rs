@@ -12,5 +12,6 @@ mod attempt_tests;
 pub mod caching;
 pub mod commit;
 pub mod mapping;
+pub(crate) mod planted;
 pub mod sweeping;
 pub mod takeover;

@@ -56,6 +56,8 @@ use crate::ports::ObjectStore;
 use crate::ports::Platform;
 use crate::ports::Put;
 use crate::protocol::advance::Next;
+use crate::protocol::planted::Bug;
+use crate::protocol::planted::is_planted;
 
 /// How many runs are kept in memory at once. What is forgotten is read again.
 const MAX_KNOWN_RUNS: usize = 256;
@@ -185,6 +187,9 @@ impl<P: Platform> Runner<P> {
             return Ok(Handled::Done);
         };
         if let Some(commit) = self.commit_of(&context, &step).await? {
+            if is_planted(Bug::NothingFollowsASettledStep) {
+                return Ok(Handled::Done);
+            }
             self.leave_again(&context, &commit).await?;
             self.settle_onwards(&context, vec![step]).await?;
             return Ok(Handled::Done);

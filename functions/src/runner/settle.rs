@@ -35,6 +35,8 @@ use crate::protocol::advance::Next;
 use crate::protocol::attempt::failure;
 use crate::protocol::commit::Winner;
 use crate::protocol::commit::winner;
+use crate::protocol::planted::Bug;
+use crate::protocol::planted::is_planted;
 
 impl<P: Platform> Runner<P> {
     /// Goes on from steps that are settled: their children are settled in turn, or get a message.
@@ -169,6 +171,9 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn settle(&self, context: &RunContext, commit: Commit) -> Result<Winner, RunnerError> {
         let key = keys::commit(context.pipeline(), context.run(), UnitRef { step: &commit.step, item: commit.item });
         let store = self.platform.store();
+        if is_planted(Bug::CommitsReplace) {
+            store.delete(&key).await?;
+        }
         let put = store.put_if_absent(&key, &documents::encode(&key, &commit)?).await?;
         let there = match &put {
             Put::Created(_) => commit.clone(),
@@ -229,6 +234,9 @@ impl<P: Platform> Runner<P> {
         let last = steps.clone().filter(|step| context.graph.children(step).next().is_none());
         for step in last.chain(steps) {
             if self.commit_of(context, step).await?.is_none() {
+                if is_planted(Bug::RunsEndEarly) {
+                    break;
+                }
                 return Ok(());
             }
         }

@@ -40,8 +40,8 @@ impl Executor for SimulatedExecutor {
             let mut state = self.world.state();
             let faults = *state.faults();
             let class = if state.draw(2) == 0 { FailureClass::Infrastructure } else { FailureClass::Throttled };
-            let fails = state.goes_wrong(faults.failed_attempts).then_some(class);
-            (state.draw(90), state.goes_wrong(faults.overruns), fails)
+            let fails = state.goes_wrong("failed attempt", faults.failed_attempts).then_some(class);
+            (state.draw(90), state.goes_wrong("zombie worker", faults.overruns), fails)
         };
         let clock = SimulatedClock::new(self.world.clone());
         clock.sleep(Duration::from_secs(seconds).min(job.timeout)).await;

@@ -155,15 +155,43 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
     }
 }
 
-/// Up to eight steps of all kinds, each after some of those before it.
-pub(super) fn draw(world: &World) -> Release {
-    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
-    let count = 1 + usize::try_from(world.draw(8)).expect("small");
+/// How large pipelines are that are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// The most steps.
+    pub(super) steps: u64,
+    /// The most items of a step.
+    pub(super) items: u64,
+}
+
+/// As small as most are.
+pub(super) const SMALL: Size = Size { steps: 8, items: 6 };
+
+/// As large as few are.
+pub(super) const LARGE: Size = Size { steps: 200, items: 1000 };
+
+/// How many items the steps of a release have that list them.
+pub(super) fn items(release: &Release) -> usize {
+    let items = |spec: &StepSpec| match &spec.map.as_ref()?.over {
+        MapSource::Values(values) => Some(values.len()),
+        MapSource::Files { .. } | MapSource::Rows { .. } | MapSource::Param { .. } => Some(8),
+    };
+    release.steps.values().filter_map(items).sum()
+}
+
+/// Steps of all kinds, each after some of those before it.
+pub(super) fn draw(world: &World, size: Size) -> Release {
+    let count = 1 + usize::try_from(world.draw(size.steps)).expect("small");
+    let names: Vec<String> = (0..count).map(|index| format!("s{index:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut steps: BTreeMap<StepName, StepSpec> = BTreeMap::new();
-    for (index, name) in names.iter().take(count).enumerate() {
+    // Steps of large pipelines wait for some of those before them, not for most.
+    let (near, rare) = (8, if count > 8 { 12 } else { 1 });
+    for (index, name) in names.iter().enumerate() {
         let finally = index > 0 && index + 1 == count && world.draw(4) == 0;
+        let behind = index.saturating_sub(near);
         let makers: Vec<&str> =
-            names[..index].iter().copied().filter(|maker| steps[*maker].outputs.contains_key("data")).collect();
+            names[behind..index].iter().copied().filter(|maker| steps[*maker].outputs.contains_key("data")).collect();
         let mut spec = match (world.draw(8), makers.last()) {
             (0, Some(maker)) => gate(if world.draw(4) == 0 { "1 > 2" } else { "1 < 2" }, &[maker]),
             (1, Some(maker)) => register(name, maker),
@@ -172,15 +200,17 @@ pub(super) fn draw(world: &World) -> Release {
                 let spec = with_inputs(step(name), &chosen);
                 let sharded = makers.iter().copied().find(|maker| steps[*maker].outputs.contains_key("shards"));
                 match (world.draw(6), sharded) {
-                    (0, _) => mapped(spec, u32::try_from(world.draw(6)).expect("small")),
+                    (0, _) if rare == 1 || world.draw(10) == 0 => {
+                        mapped(spec, u32::try_from(world.draw(size.items)).expect("small"))
+                    }
                     (1, Some(maker)) => mapped_over_files(spec, maker),
                     (2, _) => with_shards(spec),
                     _ => spec,
                 }
             }
         };
-        for before in &names[..index] {
-            if world.draw(6) == 0 {
+        for before in &names[behind..index] {
+            if world.draw(6 * rare) == 0 {
                 spec.after.insert(step_name(before));
             }
         }
