@@ -12,6 +12,7 @@ mod docs;
 mod faults;
 mod kill;
 mod main_job;
+mod permissions;
 mod plan_apply;
 mod run;
 mod tidy;
