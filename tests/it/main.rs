@@ -15,4 +15,5 @@ mod main_job;
 mod permissions;
 mod plan_apply;
 mod run;
+mod severed;
 mod tidy;
