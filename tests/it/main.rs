@@ -6,6 +6,7 @@
 mod harness;
 
 mod aws;
+mod aws_faults;
 mod commands;
 mod definition;
 mod docs;
