@@ -13,6 +13,7 @@ mod docs;
 mod faults;
 mod kill;
 mod main_job;
+mod main_job_aws;
 mod permissions;
 mod plan_apply;
 mod run;

@@ -149,7 +149,7 @@ impl Bench {
     /// Applies until so many calls were carried out.
     fn die_after(&self, calls: u32, environment: &str) -> Outcome {
         let args = ["apply", "-y", "-e", environment];
-        if calls % 8 == 0 {
+        if calls.is_multiple_of(8) {
             self.proxy.add(Rule::always(Fault::Slow(FOR_EVER)).after(calls));
             let mut child = self.project.command(&args).spawn().expect("liminal starts");
             while child.try_wait().expect("the child is ours").is_none() {

