@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
+use crate::cloud;
 use crate::measure;
 use crate::measure::Sample;
 use crate::measure::repeat;
@@ -13,6 +14,8 @@ use crate::project;
 use crate::project::Project;
 use crate::report::Goal;
 use crate::report::Outcome;
+use crate::runner;
+use crate::transfer;
 
 /// A case: its name and what runs it.
 pub struct Case {
@@ -29,6 +32,9 @@ pub const ALL: &[Case] = &[
     Case { name: "plan", run: plan },
     Case { name: "version", run: version },
     Case { name: "artifact", run: artifact },
+    Case { name: "cloud", run: cloud::cloud },
+    Case { name: "transfer", run: transfer::transfer },
+    Case { name: "runner", run: runner::runner },
 ];
 
 const STEPS: usize = 50;
@@ -187,7 +193,7 @@ fn artifact() -> Vec<Outcome> {
 }
 
 /// A file that does not compress: the same on every run.
-fn write_noise(path: &Path, bytes: usize) {
+pub fn write_noise(path: &Path, bytes: usize) {
     let mut file = File::create(path).expect("a file is made");
     let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut block = vec![0_u8; 1 << 20];

@@ -6,12 +6,16 @@
 mod harness;
 
 mod aws;
+mod aws_faults;
 mod commands;
 mod definition;
 mod docs;
 mod faults;
 mod kill;
 mod main_job;
+mod main_job_aws;
+mod permissions;
 mod plan_apply;
 mod run;
+mod severed;
 mod tidy;

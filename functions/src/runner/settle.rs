@@ -38,9 +38,30 @@ use crate::protocol::commit::winner;
 use crate::protocol::planted::Bug;
 use crate::protocol::planted::is_planted;
 
+/// How far a step was brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    /// It is settled.
+    Settled,
+    /// It got a message.
+    Sent,
+    /// It waits for others.
+    Waiting,
+}
+
 impl<P: Platform> Runner<P> {
     /// Goes on from steps that are settled: their children are settled in turn, or get a message.
     pub(super) async fn settle_onwards(&self, context: &RunContext, from: Vec<StepName>) -> Result<(), RunnerError> {
+        self.settle_from(context, from, BTreeSet::new()).await
+    }
+
+    /// The same, where some steps got their messages. A step after many that are settled here gets one message, not many.
+    async fn settle_from(
+        &self,
+        context: &RunContext,
+        from: Vec<StepName>,
+        mut sent: BTreeSet<StepName>,
+    ) -> Result<(), RunnerError> {
         let mut open = from;
         let mut gone_through = BTreeSet::new();
         while let Some(step) = open.pop() {
@@ -48,8 +69,13 @@ impl<P: Platform> Runner<P> {
                 continue;
             }
             for child in context.graph.children(&step) {
-                if self.settle_or_send(context, child).await? {
-                    open.push(child.clone());
+                if sent.contains(child) {
+                    continue;
+                }
+                match self.settle_or_send(context, child).await? {
+                    Brought::Settled => open.push(child.clone()),
+                    Brought::Sent => drop(sent.insert(child.clone())),
+                    Brought::Waiting => {}
                 }
             }
         }
@@ -63,42 +89,44 @@ impl<P: Platform> Runner<P> {
             self.leave_again(context, &commit).await?;
         }
         let advance = context.advance();
-        let mut settled = Vec::new();
+        let (mut settled, mut sent) = (Vec::new(), BTreeSet::new());
         for (step, reason) in advance.skip {
             self.skip(context, &Unit::step(step.clone()), reason).await?;
             settled.push(step);
         }
         for step in advance.ready {
-            if self.settle_or_send(context, &step).await? {
-                settled.push(step);
+            match self.settle_or_send(context, &step).await? {
+                Brought::Settled => settled.push(step),
+                Brought::Sent => drop(sent.insert(step)),
+                Brought::Waiting => {}
             }
         }
-        self.settle_onwards(context, settled).await
+        self.settle_from(context, settled, sent).await
     }
 
-    /// Whether the step is settled: before, or inline now. Otherwise it gets a message, if it is ready.
-    async fn settle_or_send(&self, context: &RunContext, step: &StepName) -> Result<bool, RunnerError> {
-        let Some(spec) = context.spec(step) else { return Ok(false) };
+    /// Settles a step inline, if it can be and is not yet. Otherwise it gets a message, if it is ready.
+    async fn settle_or_send(&self, context: &RunContext, step: &StepName) -> Result<Brought, RunnerError> {
+        let Some(spec) = context.spec(step) else { return Ok(Brought::Waiting) };
         if !self.load_parents(context, step).await? {
-            return Ok(false);
+            return Ok(Brought::Waiting);
         }
         if self.commit_of(context, step).await?.is_some() {
-            return Ok(true);
+            return Ok(Brought::Settled);
         }
         match context.next(step, spec) {
-            Next::Settled => Ok(true),
-            Next::Wait(_) => Ok(false),
+            Next::Settled => Ok(Brought::Settled),
+            Next::Wait(_) => Ok(Brought::Waiting),
             Next::Skip(reason) => {
                 self.skip(context, &Unit::step(step.clone()), reason).await?;
-                Ok(true)
+                Ok(Brought::Settled)
             }
             Next::Start => {
                 let work = Work::step(context, step, spec);
                 if self.settle_inline(context, &work).await?.is_none() {
-                    return Ok(true);
+                    return Ok(Brought::Settled);
                 }
                 self.send(context, &work.unit, Duration::ZERO).await?;
-                Ok(false)
+                Ok(Brought::Sent)
             }
         }
     }

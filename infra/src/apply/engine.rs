@@ -374,10 +374,11 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             Err(error) => return error.into(),
         };
         let spill = self.terms.spill.to_owned();
+        let environment = self.plan.environment.clone();
         let folder = spill.parent().map_or(Ok(()), std::fs::create_dir_all);
         match folder.and_then(|()| std::fs::write(&spill, &state)) {
-            Ok(()) => ApplyError::Spilled { spill, source },
-            Err(source) => ApplyError::NotSpilled { spill, state, source },
+            Ok(()) => ApplyError::Spilled { environment, spill, source },
+            Err(source) => ApplyError::NotSpilled { environment, spill, state, source },
         }
     }
 

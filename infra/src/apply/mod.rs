@@ -14,6 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use liminal_schemas::digest::Digest;
+use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::Plan;
@@ -107,10 +108,12 @@ pub enum ApplyError {
     Operations(Vec<FailedOperation>),
     /// The store refused the state after things were changed.
     #[error(
-        "the store refused the state after things were changed; it is saved in {path}: once the store works again, run `liminal state push {path}`",
+        "the store refused the state after things were changed; it is saved in {path}: once the store works again, run `liminal state push {path} -e {environment}`",
         path = spill.display()
     )]
     Spilled {
+        /// The environment whose state it is.
+        environment: EnvironmentName,
         /// The file that holds the state.
         spill: PathBuf,
         /// Why the store refused.
@@ -118,10 +121,12 @@ pub enum ApplyError {
     },
     /// The store refused the state, and so did the local disk.
     #[error(
-        "neither the store nor {path} takes the state; save this text to a file and run `liminal state push FILE`: {state}",
+        "neither the store nor {path} takes the state; save this text to a file and run `liminal state push FILE -e {environment}`: {state}",
         path = spill.display()
     )]
     NotSpilled {
+        /// The environment whose state it is.
+        environment: EnvironmentName,
         /// The file that was to hold the state.
         spill: PathBuf,
         /// The state.
