@@ -48,7 +48,7 @@ pub(crate) async fn watch(context: &Context, environment: &Environment, name: &R
             };
             board.show(step, progress, commit.as_ref());
         }
-        let is_left = environment.carrier(&name.run) == Carrier::Nobody;
+        let is_left = matches!(environment.carrier(&name.run), Carrier::Nobody);
         if ended || is_left {
             board.end();
             return Ok(());

@@ -41,6 +41,7 @@ use liminal_schemas::step::CachePolicy;
 use liminal_schemas::step::Resources;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
+use liminal_schemas::unit::Unit;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -167,6 +168,7 @@ fn job(attempt: u32) -> AttemptJob {
         env: BTreeMap::new(),
         after: Default::default(),
         when: None,
+        map: None,
         reads_metrics: Default::default(),
         reads_params: Default::default(),
         finally: false,
@@ -182,7 +184,8 @@ fn job(attempt: u32) -> AttemptJob {
         project: ProjectName::new("bench").expect("a name"),
         pipeline: PipelineName::new("p").expect("a name"),
         run: RunId::new("20261124-000000-test").expect("an id"),
-        step: StepName::new("s").expect("a name"),
+        unit: Unit::step(StepName::new("s").expect("a name")),
+        item: None,
         attempt,
         package: spec.package,
         spec: Arc::new(spec),

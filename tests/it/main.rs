@@ -14,6 +14,7 @@ mod faults;
 mod kill;
 mod main_job;
 mod main_job_aws;
+mod maps;
 mod permissions;
 mod plan_apply;
 mod run;

@@ -203,7 +203,12 @@ impl<P: Platform> Runner<P> {
                 Ok(Handled::Done)
             }
             AttemptOutcome::Failed(failure) => {
-                history.failures.push(self.note_failure(context, unit, number, failure.clone()).await?);
+                let noted = self.note_failure(context, unit, number, failure.clone()).await?;
+                if noted.failure != failure {
+                    // It was given up for lost, and somebody else goes on: this end comes too late to count.
+                    return Ok(Handled::Done);
+                }
+                history.failures.push(noted);
                 let next = attempt::retry(&spec.retries, &history, &failure, self.platform.nonces().fraction());
                 let retry_in = match next {
                     Retry::After(pause) => Some(pause),
@@ -252,7 +257,7 @@ impl<P: Platform> Runner<P> {
         Ok(())
     }
 
-    /// Writes down that an attempt failed. What is there already stays: both say that it ended without a commit.
+    /// Writes down that an attempt failed, and tells what is written down: what was there before stays.
     pub(super) async fn note_failure(
         &self,
         context: &RunContext,
@@ -262,8 +267,15 @@ impl<P: Platform> Runner<P> {
     ) -> Result<AttemptFailure, RunnerError> {
         let record = AttemptFailure { schema: RUN_SCHEMA, attempt, failure, ended_at: self.platform.clock().now() };
         let key = keys::attempt_failure(context.pipeline(), context.run(), unit, attempt);
-        self.platform.store().put_if_absent(&key, &documents::encode(&key, &record)?).await?;
-        Ok(record)
+        let store = self.platform.store();
+        match store.put_if_absent(&key, &documents::encode(&key, &record)?).await? {
+            Put::Created(_) => Ok(record),
+            Put::Exists => {
+                let there: Option<documents::Versioned<AttemptFailure>> =
+                    documents::read(store, &key, RUN_SCHEMA).await?;
+                Ok(there.map_or(record, |there| there.document))
+            }
+        }
     }
 }
 

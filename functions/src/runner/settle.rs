@@ -134,7 +134,7 @@ impl<P: Platform> Runner<P> {
     /// Sees to it that the commits of a step's parents are in memory; false as soon as one of them is not settled.
     pub(super) async fn load_parents(&self, context: &RunContext, step: &StepName) -> Result<bool, RunnerError> {
         for parent in context.graph.parents(step) {
-            if self.commit_of(context, parent).await?.is_none() {
+            if self.commit_of(context, parent).await?.is_none() && !is_planted(Bug::ParentsAreNotWaitedFor) {
                 return Ok(false);
             }
         }
