@@ -14,6 +14,7 @@ mod progress;
 mod project;
 mod records;
 mod render;
+mod run_params;
 mod settings;
 
 /// Large definitions are many small texts: with the system's allocator a third of a plan's time goes into these.

@@ -1,8 +1,6 @@
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
@@ -13,7 +11,6 @@ use liminal_schemas::run::SourceVersion;
 use liminal_schemas::run::TriggerObject;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::StepSpec;
-use liminal_schemas::value::Value;
 
 use crate::app::Context;
 use crate::args::Format;
@@ -24,6 +21,8 @@ use crate::exit_code::ExitCode;
 use crate::platform::Carry;
 use crate::platform::Environment;
 use crate::project;
+use crate::run_params;
+use crate::run_params::ParamArgs;
 
 /// Run a pipeline to its end.
 ///
@@ -32,14 +31,13 @@ use crate::project;
 /// Steps whose code, inputs and parameters are those of an earlier run take their results from it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  liminal run train\n  liminal run train --set seed=7 --fresh train\n  liminal run --live -o json\n  liminal run score --object in/rows.csv"
+    after_help = "Examples:\n  liminal run train\n  liminal run train --set seed=7 --fresh train\n  liminal run train --params weekly.yml\n  liminal run --live -o json\n  liminal run score --object in/rows.csv"
 )]
 pub(crate) struct RunArgs {
     /// The pipeline; may be left out when there is one.
     pipeline: Option<String>,
-    /// Set a parameter for this run.
-    #[arg(long = "set", value_name = "PARAM=VALUE")]
-    params: Vec<String>,
+    #[command(flatten)]
+    params: ParamArgs,
     /// Give the run this file as `trigger.object`, in place of one that starts it by landing in a bucket.
     #[arg(long, value_name = "FILE")]
     object: Option<String>,
@@ -137,7 +135,7 @@ async fn record(
     source: SourceVersion,
     args: &RunArgs,
 ) -> Result<(RunRecord, Carry), CliError> {
-    let params = parameters(release, &args.params)?;
+    let params = run_params::values(context, release, &args.params)?;
     let fresh = known_steps(release, &args.fresh)?;
     let object = trigger_object(environment, release, args.object.as_deref()).await?;
     let interrupt = environment.listen(context)?;
@@ -186,44 +184,6 @@ async fn trigger_object(
     }
     let artifact = environment.artifacts().bring_in(Path::new(file)).await?;
     Ok(Some(TriggerObject { uri: file.to_owned(), version: None, artifact }))
-}
-
-/// The value of every parameter: what `--set` says, else the default.
-fn parameters(release: &Release, settings: &[String]) -> Result<BTreeMap<FieldName, Value>, CliError> {
-    let usage = |message: String| CliError::new(message).exit(ExitCode::Usage);
-    let known = || {
-        let names: Vec<&str> = release.params.keys().map(FieldName::as_str).collect();
-        if names.is_empty() {
-            "the pipeline has no parameters".to_owned()
-        } else {
-            format!("there are {}", names.join(", "))
-        }
-    };
-    let mut values: BTreeMap<FieldName, Value> =
-        release.params.iter().filter_map(|(name, spec)| Some((name.clone(), spec.default.clone()?))).collect();
-    for setting in settings {
-        let (name, text) = setting
-            .split_once('=')
-            .ok_or_else(|| usage(format!("`--set {setting}` sets nothing")).hint("write --set PARAM=VALUE"))?;
-        let (name, spec) = release
-            .params
-            .get_key_value(name)
-            .ok_or_else(|| usage(format!("there is no parameter `{name}`")).hint(known()))?;
-        let value =
-            Value::parse_as(text, spec.value_type).map_err(|problem| usage(format!("parameter {name}: {problem}")))?;
-        if let Some(problem) = spec.problem_with(&value) {
-            return Err(usage(format!("parameter {name}: {problem}")));
-        }
-        values.insert(name.clone(), value);
-    }
-    let missing: Vec<&str> =
-        release.params.keys().filter(|name| !values.contains_key(*name)).map(FieldName::as_str).collect();
-    if missing.is_empty() {
-        return Ok(values);
-    }
-    Err(usage(format!("no value for {}", missing.join(", ")))
-        .hint(format!("give one: --set {}=VALUE", missing[0]))
-        .hint("or a `default:` in the definition"))
 }
 
 fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {

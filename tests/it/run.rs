@@ -55,6 +55,29 @@ fn parameters_are_typed_and_part_of_the_key() {
 }
 
 #[test]
+fn a_file_sets_parameters_and_set_goes_before_it() {
+    let project = Project::new(
+        "project: demo\nparams: {n: {type: int, max: 9}, words: [a]}\npipelines:\n  p:\n    steps:\n      s:\n        run: [sh, -c, 'echo $1 $2 > $3', sh, \"{{ params.n }}\", \"{{ params.words }}\", \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n",
+    );
+    project.write("weekly.yml", "n: 3\nwords: [x, y]\n");
+    project.write("weekly.json", "{\"n\": 4}\n");
+    project.write("wrong.yml", "n: 3\nword: [x]\n");
+    let _ = project.liminal(&["run"]).exits(64).says("no value for n");
+    let _ = project.liminal(&["run", "--params", "weekly.yml"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "3 [\"x\",\"y\"]\n");
+    let _ = project.liminal(&["run", "--params", "weekly.json"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "4 [\"a\"]\n");
+    let _ = project.liminal(&["run", "--params", "weekly.json", "--set", "n=5"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "5 [\"a\"]\n");
+    let _ = project
+        .liminal(&["run", "--params", "wrong.yml"])
+        .exits(64)
+        .says("wrong.yml:2:1")
+        .says("did you mean `words`?");
+    let _ = project.liminal(&["run", "--params", "gone.yml"]).exits(1).says("gone.yml can not be read");
+}
+
+#[test]
 fn a_run_takes_the_object_that_it_is_given() {
     let project = Project::new(
         "project: demo\npipelines:\n  score:\n    triggers: [{object: {prefix: in/}}]\n    steps:\n      count:\n        run: [sh, -c, 'wc -l < $1 > $2', sh, \"{{ inputs.rows }}\", \"{{ outputs.o }}\"]\n        inputs: {rows: trigger.object}\n        outputs: {o: o.txt}\n",
