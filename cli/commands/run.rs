@@ -139,6 +139,7 @@ async fn record(
     let fresh = known_steps(release, &args.fresh)?;
     let object = trigger_object(environment, release, args.object.as_deref()).await?;
     let interrupt = environment.listen(context)?;
+    let started_at = environment.now();
     let record = RunRecord {
         schema: RUN_SCHEMA,
         run: environment.new_run_id()?,
@@ -147,9 +148,11 @@ async fn record(
         params,
         models: environment.pin_models(release).await?,
         object,
+        scheduled: None,
         cache: RunCache { off: args.no_cache, fresh },
         source,
-        started_at: environment.now(),
+        started_at,
+        deadline: release.runs.deadline(started_at),
         started_by: context.settings.user.clone(),
     };
     Ok((record, Carry { jobs: args.jobs, output: args.output, detach: args.detach, interrupt }))

@@ -129,6 +129,38 @@ fn a_step_that_fails_fails_the_run_and_shows_why() {
 }
 
 #[test]
+fn a_run_ends_at_its_deadline_and_finally_still_runs() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  p:\n    deadline: 1s\n    steps:\n      long: {run: sleep 60, timeout: 2m, retries: 3}\n      next: {run: \"true\", after: [long]}\n    finally:\n      tell:\n        run: [sh, -c, 'sleep 2; echo $LIMINAL_RUN_STATUS > $1', sh, \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n",
+    );
+    let outcome = project.liminal(&["run"]).exits(7);
+    let all = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(all.contains("still under way at the deadline of the run, 20"), "{all}");
+    let status = project.json(&["status", "-o", "json"]);
+    assert_eq!(status["result"]["status"], "failed");
+    assert_eq!(status["commits"]["long"]["failure"]["class"], "timeout");
+    assert_eq!(status["commits"]["next"]["skipped"], "deadline");
+    assert_eq!(project.ok(&["artifacts", "cat", "tell.o"]), "failed\n");
+    let _ = project.liminal(&["status"]).exits(0).prints("the deadline of the run had passed");
+}
+
+#[test]
+fn the_time_that_a_run_is_for_is_part_of_the_key_where_a_template_names_it() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  p:\n    steps:\n      day: {run: [sh, -c, 'echo $1 > $2', sh, \"{{ run.partition }}\", \"{{ outputs.o }}\"], outputs: {o: o.txt}}\n      time: {run: [sh, -c, 'echo $T > $1', sh, \"{{ outputs.o }}\"], env: {T: \"{{ run.scheduled_time }}\"}, outputs: {o: o.txt}}\n      silent: {run: [sh, -c, 'echo $LIMINAL_SCHEDULED_TIME $LIMINAL_PARTITION > $1', sh, \"{{ outputs.o }}\"], outputs: {o: o.txt}}\n",
+    );
+    let first = project.json(&["run", "-o", "json"]);
+    let started = first["run"]["started_at"].as_str().expect("a time").to_owned();
+    assert_eq!(project.ok(&["artifacts", "cat", "day.o"]), format!("{}\n", &started[..10]));
+    assert_eq!(project.ok(&["artifacts", "cat", "time.o"]), format!("{started}\n"));
+    assert_eq!(project.ok(&["artifacts", "cat", "silent.o"]), format!("{started} {}\n", &started[..10]));
+    let second = project.json(&["run", "-o", "json"]);
+    assert_eq!(second["commits"]["time"]["status"], "succeeded", "it is for another time");
+    assert_eq!(second["commits"]["silent"]["status"], "cached");
+    let _ = project.liminal(&["why", "time"]).exits(0).prints("run.scheduled_time");
+}
+
+#[test]
 fn retries_try_again_and_keep_every_log() {
     let project = one_step(
         "        run: [sh, -c, 'echo try $LIMINAL_ATTEMPT; test $LIMINAL_ATTEMPT = 3']\n        retries: {max: 3, backoff: 10ms, jitter: 0}\n",

@@ -11,4 +11,5 @@ pub mod attempt;
 mod attempt_tests;
 pub mod caching;
 pub mod commit;
+pub mod ending;
 pub mod sweeping;

@@ -10,7 +10,6 @@ use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::Failure;
 use liminal_schemas::run::RUN_SCHEMA;
-use liminal_schemas::run::SkipReason;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
@@ -49,8 +48,10 @@ impl<P: Platform> Runner<P> {
         stop: watch::Receiver<Stop>,
     ) -> Result<Handled, RunnerError> {
         let Some(prepared) = self.settle_inline(context, step, spec).await? else { return Ok(Handled::Done) };
-        if self.platform.store().exists(&keys::cancel(context.pipeline(), context.run())).await? {
-            self.skip(context, step, SkipReason::Cancelled).await?;
+        if !spec.finally
+            && let Some(why) = self.early_end(context).await?
+        {
+            self.end_early(context, why).await?;
             return Ok(Handled::Done);
         }
         loop {
@@ -171,7 +172,8 @@ impl<P: Platform> Runner<P> {
             inputs: prepared.inputs.clone(),
             secrets: Arc::clone(&context.secrets),
             run_status: if spec.finally { context.outcome(body) } else { None },
-            timeout,
+            scheduled: context.record.scheduled(),
+            timeout: self.time_for(context, spec, timeout),
             stop,
         };
         self.platform.executor().execute(job).await
@@ -201,6 +203,12 @@ impl<P: Platform> Runner<P> {
                 Ok(Handled::Done)
             }
             AttemptOutcome::Failed(failure) => {
+                if let Some(late) = self.passed_deadline(context, spec) {
+                    // What is left of the run goes with it, and no other attempt follows.
+                    self.note_failure(context, step, number, failure).await?;
+                    self.end_early(context, late).await?;
+                    return Ok(Handled::Done);
+                }
                 history.failures.push(self.note_failure(context, step, number, failure.clone()).await?);
                 let next = attempt::retry(&spec.retries, &history, &failure, self.platform.nonces().fraction());
                 let retry_in = match next {

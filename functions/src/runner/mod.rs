@@ -6,6 +6,7 @@
 mod attempt;
 mod caching;
 mod context;
+mod ending;
 mod error;
 mod event;
 mod gate;

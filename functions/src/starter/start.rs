@@ -14,8 +14,10 @@ use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::Scheduled;
 use liminal_schemas::run::SourceVersion;
 use liminal_schemas::run::TriggerObject;
+use liminal_schemas::schedule;
 use liminal_schemas::state::LivePointer;
 use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::state::State;
@@ -52,6 +54,7 @@ struct Wanted<'a> {
     live: &'a Live,
     trigger: &'a Trigger,
     object: Option<&'a ObjectCreated>,
+    scheduled: Option<Scheduled>,
     by: String,
 }
 
@@ -106,14 +109,16 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             return Ok(());
         };
         let run = run_id::of_schedule(pipeline, &trigger.digest(), time)?;
-        let by = match &trigger.on {
-            TriggerSource::Schedule { expression, .. } => format!("schedule {expression}"),
+        let (by, scheduled) = match &trigger.on {
+            TriggerSource::Schedule { expression, timezone } => {
+                (format!("schedule {expression}"), schedule::scheduled(time, timezone))
+            }
             TriggerSource::Object { .. } => {
                 report.notes.push(format!("a schedule of {pipeline} fired for a trigger that is none"));
                 return Ok(());
             }
         };
-        self.start_once(Wanted { run, live, trigger, object: None, by }, report).await
+        self.start_once(Wanted { run, live, trigger, object: None, scheduled: Some(scheduled), by }, report).await
     }
 
     async fn start_for_object(
@@ -125,7 +130,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
     ) -> Result<(), StarterError> {
         let run = run_id::of_object(&live.pipeline, &object.bucket, &object.key, object.identity(), object.time)?;
         let by = format!("object s3://{}/{}", object.bucket, object.key);
-        self.start_once(Wanted { run, live, trigger, object: Some(object), by }, report).await
+        self.start_once(Wanted { run, live, trigger, object: Some(object), scheduled: None, by }, report).await
     }
 
     /// Starts a run, unless it was started before: then it stays as it was, whatever is live by now.
@@ -175,6 +180,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
                 }
             },
         };
+        let started_at = platform.clock().now();
         Ok(Some(RunRecord {
             schema: RUN_SCHEMA,
             run: wanted.run.clone(),
@@ -183,9 +189,11 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             params,
             models,
             object,
+            scheduled: wanted.scheduled.clone(),
             cache: RunCache::default(),
             source: self.applied_source(pipeline, revision).await,
-            started_at: platform.clock().now(),
+            started_at,
+            deadline: release.runs.deadline(started_at),
             started_by: Some(wanted.by.clone()),
         }))
     }

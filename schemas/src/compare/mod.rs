@@ -55,7 +55,7 @@ pub fn difference(before: KeyParts<'_>, after: KeyParts<'_>) -> Option<Differenc
 /// All that differs, in the order of the key's parts.
 pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference> {
     // Taken apart without `..`, so that a new part of the key can not be forgotten here.
-    let CacheKeyParts { schema, action, package, env, outputs, params, bindings, inputs, metrics, secrets } =
+    let CacheKeyParts { schema, action, package, env, outputs, params, bindings, inputs, metrics, secrets, run } =
         before.parts;
     let new = after.parts;
     let mut found = Differences::default();
@@ -71,6 +71,7 @@ pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference>
     found.maps("inputs.", bindings, &new.bindings, shown_binding);
     found.maps("inputs.", inputs, &new.inputs, Digest::short);
     found.maps("metrics.", metrics, &new.metrics, Digest::short);
+    found.maps("run.", run, &new.run, Clone::clone);
     found.maps("secrets.", secrets, &new.secrets, ToString::to_string);
     found.0
 }

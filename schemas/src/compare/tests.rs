@@ -39,6 +39,7 @@ fn parts(package: &PackageSpec) -> CacheKeyParts {
         inputs: BTreeMap::from([(field("data"), Digest::of_bytes(b"before"))]),
         metrics: BTreeMap::new(),
         secrets: BTreeMap::new(),
+        run: BTreeMap::new(),
     }
 }
 
