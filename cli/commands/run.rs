@@ -59,6 +59,9 @@ pub(crate) struct RunArgs {
     /// Start the run and do not wait for its end. Only where the run is not on this machine.
     #[arg(short, long, conflicts_with_all = ["output", "jobs"])]
     detach: bool,
+    /// Start the run even when the pipeline has as many open runs as it may have.
+    #[arg(long)]
+    force: bool,
     /// The form of the summary.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
@@ -135,6 +138,9 @@ async fn record(
     source: SourceVersion,
     args: &RunArgs,
 ) -> Result<(RunRecord, Carry), CliError> {
+    if !args.force {
+        environment.refuse_overlap(release).await?;
+    }
     let params = run_params::values(context, release, &args.params)?;
     let fresh = known_steps(release, &args.fresh)?;
     let object = trigger_object(environment, release, args.object.as_deref()).await?;

@@ -96,7 +96,8 @@ impl RunPolicy {
 
     /// How many of the open runs are more than may be, were one more to start.
     fn excess(&self, open: usize) -> usize {
-        self.max_concurrent_runs.map_or(0, |most| (open + 1).saturating_sub(usize::try_from(most).unwrap_or(usize::MAX)))
+        self.max_concurrent_runs
+            .map_or(0, |most| (open + 1).saturating_sub(usize::try_from(most).unwrap_or(usize::MAX)))
     }
 
     /// Decides about a run that something other than a person starts. `open` are the other runs of its pipeline that have

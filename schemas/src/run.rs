@@ -216,6 +216,27 @@ pub struct OpenRun {
     pub since: UtcTime,
 }
 
+/// `waiting/<pipeline>/<run>`: a run that starts once others of its pipeline have ended. What it is pinned to is decided
+/// then, but for the object that starts it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingRun {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The parameters that its trigger sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<FieldName, Value>,
+    /// The object that starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<TriggerObject>,
+    /// The time that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
+    /// What starts it.
+    pub started_by: String,
+    /// Since when it waits.
+    pub since: UtcTime,
+}
+
 /// Why something failed, for machines and people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {

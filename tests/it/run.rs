@@ -145,6 +145,24 @@ fn a_run_ends_at_its_deadline_and_finally_still_runs() {
 }
 
 #[test]
+fn a_run_by_hand_is_refused_while_another_is_open_unless_it_is_forced() {
+    let project = Project::new(
+        "project: demo\nparams: {long: true}\npipelines:\n  p:\n    overlap: forbid\n    steps:\n      s: {run: sleep 60, when: params.long}\n",
+    );
+    let mut first = project.command(&["run", "--quiet"]).spawn().expect("started");
+    let open = project.join(".liminal/local/objects/open/p");
+    while std::fs::read_dir(&open).map_or(0, Iterator::count) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let refused = project.liminal(&["run", "--set", "long=false"]).exits(3);
+    let _ = refused.says("pipeline p has as many open runs as it may have (1, by `overlap: forbid`)").says("--force");
+    let _ = project.liminal(&["run", "--set", "long=false", "--force"]).exits(0);
+    let _ = project.liminal(&["cancel"]).exits(0);
+    assert_eq!(first.wait().expect("ended").code(), Some(7));
+    let _ = project.liminal(&["run", "--set", "long=false"]).exits(0);
+}
+
+#[test]
 fn the_time_that_a_run_is_for_is_part_of_the_key_where_a_template_names_it() {
     let project = Project::new(
         "project: demo\npipelines:\n  p:\n    steps:\n      day: {run: [sh, -c, 'echo $1 > $2', sh, \"{{ run.partition }}\", \"{{ outputs.o }}\"], outputs: {o: o.txt}}\n      time: {run: [sh, -c, 'echo $T > $1', sh, \"{{ outputs.o }}\"], env: {T: \"{{ run.scheduled_time }}\"}, outputs: {o: o.txt}}\n      silent: {run: [sh, -c, 'echo $LIMINAL_SCHEDULED_TIME $LIMINAL_PARTITION > $1', sh, \"{{ outputs.o }}\"], outputs: {o: o.txt}}\n",

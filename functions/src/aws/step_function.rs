@@ -145,7 +145,7 @@ async fn handle_record<P: Platform>(runner: &Arc<Runner<P>>, record: &Record) ->
         }
     };
     if handled != Handled::Done && *stop.borrow() != Stop::No {
-        runner.end_if_due(&message.pipeline, &message.run).await?;
+        runner.end_step_if_due(&message.pipeline, &message.run, &message.step).await?;
         return Ok(Handled::Done);
     }
     Ok(handled)

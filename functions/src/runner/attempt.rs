@@ -51,7 +51,7 @@ impl<P: Platform> Runner<P> {
         if !spec.finally
             && let Some(why) = self.early_end(context).await?
         {
-            self.end_early(context, why).await?;
+            self.end_early(context, why, Some(step)).await?;
             return Ok(Handled::Done);
         }
         loop {
@@ -206,7 +206,7 @@ impl<P: Platform> Runner<P> {
                 if let Some(late) = self.passed_deadline(context, spec) {
                     // What is left of the run goes with it, and no other attempt follows.
                     self.note_failure(context, step, number, failure).await?;
-                    self.end_early(context, late).await?;
+                    self.end_early(context, late, Some(step)).await?;
                     return Ok(Handled::Done);
                 }
                 history.failures.push(self.note_failure(context, step, number, failure.clone()).await?);

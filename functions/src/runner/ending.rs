@@ -33,12 +33,21 @@ impl<P: Platform> Runner<P> {
         if spec.finally { None } else { early_end(false, context.record.deadline, self.platform.clock().now()) }
     }
 
-    /// Settles all steps of a run that are still open and do not stand under `finally:`. Attempts that run elsewhere lose.
-    /// Gives back those that were settled: what comes after them is to be looked at.
-    pub(super) async fn end_early(&self, context: &RunContext, why: EarlyEnd) -> Result<Vec<StepName>, RunnerError> {
+    /// Settles the steps of a run that are still open and do not stand under `finally:`: all of them, or one and those after
+    /// it, which is as far as the runner of a step may reach. Attempts that run elsewhere lose. Gives back those that were
+    /// settled: what comes after them is to be looked at.
+    pub(super) async fn end_early(
+        &self,
+        context: &RunContext,
+        why: EarlyEnd,
+        from: Option<&StepName>,
+    ) -> Result<Vec<StepName>, RunnerError> {
         let mut settled = Vec::new();
+        let after = from.map(|from| context.graph.descendants(from));
         for step in context.graph.order() {
-            if context.spec(step).is_none_or(|spec| spec.finally) || self.commit_of(context, step).await?.is_some() {
+            let is_meant = after.as_ref().is_none_or(|after| from == Some(step) || after.contains(step));
+            let is_body = context.spec(step).is_some_and(|spec| !spec.finally);
+            if !is_meant || !is_body || self.commit_of(context, step).await?.is_some() {
                 continue;
             }
             let prefix = keys::attempts_prefix(context.pipeline(), context.run(), step);
@@ -63,9 +72,27 @@ impl<P: Platform> Runner<P> {
     pub async fn end_if_due(&self, pipeline: &PipelineName, run: &RunId) -> Result<bool, RunnerError> {
         let context = self.context(pipeline, run).await?;
         let Some(why) = self.early_end(&context).await? else { return Ok(false) };
-        self.end_early(&context, why).await?;
+        self.end_early(&context, why, None).await?;
         self.settle_frontier(&context).await?;
         Ok(true)
+    }
+
+    /// Ends a step and those after it early, when their run is to end.
+    ///
+    /// # Errors
+    /// When the run is not there, or a port fails.
+    pub async fn end_step_if_due(
+        &self,
+        pipeline: &PipelineName,
+        run: &RunId,
+        step: &StepName,
+    ) -> Result<(), RunnerError> {
+        let context = self.context(pipeline, run).await?;
+        if let Some(why) = self.early_end(&context).await? {
+            self.end_early(&context, why, Some(step)).await?;
+            self.settle_onwards(&context, vec![step.clone()]).await?;
+        }
+        Ok(())
     }
 
     /// Whether an attempt at a step is to stop, since its run ends early. One under `finally:` goes on.

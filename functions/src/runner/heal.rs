@@ -51,7 +51,7 @@ impl<P: Platform> Runner<P> {
         self.load_commits(&context).await?;
         if let Some(why) = self.early_end(&context).await? {
             // What stands under `finally:` gets its first messages at once; from then on it is looked after as ever.
-            let ended = self.end_early(&context, why).await?;
+            let ended = self.end_early(&context, why, None).await?;
             self.settle_onwards(&context, ended).await?;
         }
         let advance = context.advance();

@@ -45,6 +45,7 @@ pub use self::event::RunEvent;
 pub use self::handed::AttemptName;
 pub use self::handed::Carried;
 pub use self::heal::Healed;
+pub use self::open::open_runs;
 use crate::documents;
 use crate::executor::Stop;
 use crate::ports::Clock;

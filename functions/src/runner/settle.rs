@@ -87,7 +87,7 @@ impl<P: Platform> Runner<P> {
             }
             Next::Start => {
                 if let Some(late) = self.passed_deadline(context, spec) {
-                    self.end_early(context, late).await?;
+                    self.end_early(context, late, Some(step)).await?;
                     return Ok(true);
                 }
                 if self.settle_inline(context, step, spec).await?.is_none() {

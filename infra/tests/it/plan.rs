@@ -405,7 +405,8 @@ fn next_run(release: &Release, cache: &Cache, last: &BTreeMap<StepName, KeyFacts
     let (packages, models, params): (BTreeMap<Digest, PackageSpec>, _, _) =
         (BTreeMap::new(), BTreeMap::new(), default_params(release));
     let now = UtcTime::from_millis(now);
-    let input = ForecastInput { release, packages: &packages, params: &params, models: &models, last, now, scheduled: None };
+    let input =
+        ForecastInput { release, packages: &packages, params: &params, models: &models, last, now, scheduled: None };
     let forecasts = forecast(&input, cache);
     let lines = forecasts.iter().map(|(step, forecast)| match forecast {
         StepForecast::Cached => format!("{step}: cached"),

@@ -78,7 +78,9 @@ impl Cron {
         let mut day = zone.to_datetime(after).date();
         while day.year() <= LAST_YEAR {
             if self.matches_day(day) {
-                for (hour, minute) in self.hours.iter().flat_map(|hour| self.minutes.iter().map(move |minute| (*hour, *minute))) {
+                for (hour, minute) in
+                    self.hours.iter().flat_map(|hour| self.minutes.iter().map(move |minute| (*hour, *minute)))
+                {
                     let moment = zone.to_ambiguous_timestamp(day.at(hour, minute, 0, 0));
                     if let AmbiguousOffset::Gap { .. } = moment.offset() {
                         continue;
@@ -94,7 +96,8 @@ impl Cron {
     }
 
     fn matches_day(&self, day: Date) -> bool {
-        if self.years.as_ref().is_some_and(|years| !years.contains(&day.year())) || !self.months.contains(&day.month()) {
+        if self.years.as_ref().is_some_and(|years| !years.contains(&day.year())) || !self.months.contains(&day.month())
+        {
             return false;
         }
         match &self.days {
@@ -132,7 +135,9 @@ fn month_days(item: &str) -> Option<Vec<MonthDay>> {
         "LW" => Some(vec![MonthDay::LastWeekday]),
         _ => match item.strip_suffix('W') {
             Some(day) => Some(vec![MonthDay::Nearest(small(day)?)]),
-            None => numbers(item, &[], 1, 31)?.iter().map(|day| Some(MonthDay::Number(i8::try_from(*day).ok()?))).collect(),
+            None => {
+                numbers(item, &[], 1, 31)?.iter().map(|day| Some(MonthDay::Number(i8::try_from(*day).ok()?))).collect()
+            }
         },
     }
 }
