@@ -119,9 +119,9 @@ impl Cron {
 fn nearest_weekday(month: Date, number: i8) -> Option<Date> {
     let day = Date::new(month.year(), month.month(), number).ok()?;
     let moved = match day.weekday() {
-        Weekday::Saturday if number == 1 => day.tomorrow().and_then(|day| day.tomorrow()),
+        Weekday::Saturday if number == 1 => day.tomorrow().and_then(Date::tomorrow),
         Weekday::Saturday => day.yesterday(),
-        Weekday::Sunday if day == day.last_of_month() => day.yesterday().and_then(|day| day.yesterday()),
+        Weekday::Sunday if day == day.last_of_month() => day.yesterday().and_then(Date::yesterday),
         Weekday::Sunday => day.tomorrow(),
         Weekday::Monday | Weekday::Tuesday | Weekday::Wednesday | Weekday::Thursday | Weekday::Friday => Ok(day),
     };

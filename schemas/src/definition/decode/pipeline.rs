@@ -35,7 +35,7 @@ impl Context {
         let description = fields.take("description").and_then(|(_, node)| self.text(node, "the description"));
         let owner = fields.take("owner").and_then(|(_, node)| self.text(node, "the owner"));
         let deadline = fields.take("deadline").and_then(|(_, node)| self.whole_seconds(&node, "the deadline"));
-        let (overlap, most) = self.overlap(fields.take("overlap"), fields.take("max_concurrent_runs"));
+        let (overlap, most) = self.overlap(fields.take("overlap"), fields.take("max_concurrent_runs").as_ref());
         let before = self.findings.len();
         let pipeline = PipelineDefinition {
             description: description.map(|text| text.value),
@@ -64,9 +64,9 @@ impl Context {
     }
 
     /// `overlap:` and `max_concurrent_runs:`, each of which has a default that follows from the other.
-    fn overlap(&mut self, overlap: Option<(Key, Node)>, most: Option<(Key, Node)>) -> (Overlap, Option<u32>) {
+    fn overlap(&mut self, overlap: Option<(Key, Node)>, most: Option<&(Key, Node)>) -> (Overlap, Option<u32>) {
         let what = "the number of runs that may be open at once";
-        let limit = most.as_ref().and_then(|(_, node)| self.whole(node, what, 1..=MAX_OPEN_RUNS));
+        let limit = most.and_then(|(_, node)| self.whole(node, what, 1..=MAX_OPEN_RUNS));
         let Some((_, node)) = overlap else {
             return if limit.is_some() { (Overlap::Queue, limit) } else { (Overlap::Allow, None) };
         };
@@ -81,7 +81,7 @@ impl Context {
             self.push(finding.hint(format!("known are {}", known.join(", "))));
             return (Overlap::Allow, None);
         };
-        if let (Overlap::Allow, Some((key, _))) = (overlap, &most) {
+        if let (Overlap::Allow, Some((key, _))) = (overlap, most) {
             let message = "`max_concurrent_runs` means nothing where runs may overlap";
             self.push(
                 Finding::error(Code::KeyNotApplicable, &key.span, message)
