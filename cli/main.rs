@@ -15,6 +15,7 @@ mod project;
 mod records;
 mod redriving;
 mod render;
+mod run_params;
 mod settings;
 mod watch;
 

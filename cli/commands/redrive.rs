@@ -163,6 +163,7 @@ async fn prepare(
         }
     }
     let interrupt = environment.listen(context)?;
+    let started_at = environment.now();
     let record = RunRecord {
         schema: RUN_SCHEMA,
         run: environment.new_run_id()?,
@@ -173,8 +174,10 @@ async fn prepare(
         object: before.object.clone(),
         cache: RunCache { off: before.cache.off, fresh },
         redrives: Some(before.run.clone()),
+        scheduled: before.scheduled.clone(),
         source,
-        started_at: environment.now(),
+        started_at,
+        deadline: release.runs.deadline(started_at),
         started_by: context.settings.user.clone(),
     };
     Ok((record, Carry { jobs: args.jobs, output: args.output, detach: args.detach, interrupt }))

@@ -1,8 +1,6 @@
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
@@ -13,7 +11,6 @@ use liminal_schemas::run::SourceVersion;
 use liminal_schemas::run::TriggerObject;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::StepSpec;
-use liminal_schemas::value::Value;
 
 use crate::app::Context;
 use crate::args::Format;
@@ -25,6 +22,8 @@ use crate::platform::Carry;
 use crate::platform::Environment;
 use crate::project;
 use crate::redriving::Origin;
+use crate::run_params;
+use crate::run_params::ParamArgs;
 
 /// Run a pipeline to its end.
 ///
@@ -33,14 +32,13 @@ use crate::redriving::Origin;
 /// Steps whose code, inputs and parameters are those of an earlier run take their results from it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  liminal run train\n  liminal run train --set seed=7 --fresh train\n  liminal run --live -o json\n  liminal run score --object in/rows.csv"
+    after_help = "Examples:\n  liminal run train\n  liminal run train --set seed=7 --fresh train\n  liminal run train --params weekly.yml\n  liminal run --live -o json\n  liminal run score --object in/rows.csv"
 )]
 pub(crate) struct RunArgs {
     /// The pipeline; may be left out when there is one.
     pipeline: Option<String>,
-    /// Set a parameter for this run.
-    #[arg(long = "set", value_name = "PARAM=VALUE")]
-    params: Vec<String>,
+    #[command(flatten)]
+    params: ParamArgs,
     /// Give the run this file as `trigger.object`, in place of one that starts it by landing in a bucket.
     #[arg(long, value_name = "FILE")]
     object: Option<String>,
@@ -65,6 +63,9 @@ pub(crate) struct RunArgs {
     /// Start the run and do not wait for its end. Only where the run is not on this machine.
     #[arg(short, long, conflicts_with_all = ["output", "jobs"])]
     detach: bool,
+    /// Start the run even when the pipeline has as many open runs as it may have.
+    #[arg(long)]
+    force: bool,
     /// The form of the summary.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
@@ -141,7 +142,10 @@ async fn record(
     source: SourceVersion,
     args: &RunArgs,
 ) -> Result<(RunRecord, Carry), CliError> {
-    let params = parameters(release, &args.params)?;
+    if !args.force {
+        environment.refuse_overlap(release).await?;
+    }
+    let params = run_params::values(context, release, &args.params)?;
     let mut fresh = known_steps(release, &args.fresh)?;
     let redrives = match &args.from {
         Some(step) => {
@@ -154,6 +158,7 @@ async fn record(
     };
     let object = trigger_object(environment, release, args.object.as_deref()).await?;
     let interrupt = environment.listen(context)?;
+    let started_at = environment.now();
     let record = RunRecord {
         schema: RUN_SCHEMA,
         run: environment.new_run_id()?,
@@ -162,10 +167,12 @@ async fn record(
         params,
         models: environment.pin_models(release).await?,
         object,
+        scheduled: None,
         cache: RunCache { off: args.no_cache, fresh },
         redrives,
         source,
-        started_at: environment.now(),
+        started_at,
+        deadline: release.runs.deadline(started_at),
         started_by: context.settings.user.clone(),
     };
     Ok((record, Carry { jobs: args.jobs, output: args.output, detach: args.detach, interrupt }))
@@ -200,44 +207,6 @@ async fn trigger_object(
     }
     let artifact = environment.artifacts().bring_in(Path::new(file)).await?;
     Ok(Some(TriggerObject { uri: file.to_owned(), version: None, artifact }))
-}
-
-/// The value of every parameter: what `--set` says, else the default.
-fn parameters(release: &Release, settings: &[String]) -> Result<BTreeMap<FieldName, Value>, CliError> {
-    let usage = |message: String| CliError::new(message).exit(ExitCode::Usage);
-    let known = || {
-        let names: Vec<&str> = release.params.keys().map(FieldName::as_str).collect();
-        if names.is_empty() {
-            "the pipeline has no parameters".to_owned()
-        } else {
-            format!("there are {}", names.join(", "))
-        }
-    };
-    let mut values: BTreeMap<FieldName, Value> =
-        release.params.iter().filter_map(|(name, spec)| Some((name.clone(), spec.default.clone()?))).collect();
-    for setting in settings {
-        let (name, text) = setting
-            .split_once('=')
-            .ok_or_else(|| usage(format!("`--set {setting}` sets nothing")).hint("write --set PARAM=VALUE"))?;
-        let (name, spec) = release
-            .params
-            .get_key_value(name)
-            .ok_or_else(|| usage(format!("there is no parameter `{name}`")).hint(known()))?;
-        let value =
-            Value::parse_as(text, spec.value_type).map_err(|problem| usage(format!("parameter {name}: {problem}")))?;
-        if let Some(problem) = spec.problem_with(&value) {
-            return Err(usage(format!("parameter {name}: {problem}")));
-        }
-        values.insert(name.clone(), value);
-    }
-    let missing: Vec<&str> =
-        release.params.keys().filter(|name| !values.contains_key(*name)).map(FieldName::as_str).collect();
-    if missing.is_empty() {
-        return Ok(values);
-    }
-    Err(usage(format!("no value for {}", missing.join(", ")))
-        .hint(format!("give one: --set {}=VALUE", missing[0]))
-        .hint("or a `default:` in the definition"))
 }
 
 pub(super) fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {

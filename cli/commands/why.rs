@@ -97,7 +97,7 @@ pub(crate) async fn run(context: &Context, args: &WhyArgs) -> CommandResult {
         Err(error) if args.run.is_some() => return Err(error),
         Err(_) => None,
     };
-    let forecast = environment.forecast(&project, release, &default_params(release)).await?;
+    let forecast = environment.forecast(&project, release, &default_params(release), None).await?;
     let next = forecast.get(&args.step).cloned().unwrap_or(StepForecast::Runs(RerunReason::NeverRan));
     let root = root_cause(&forecast, &next);
     let answer = Answer { step: args.step.clone(), past, next, root };

@@ -8,6 +8,7 @@ use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::StepForecast;
 use liminal_schemas::release::Release;
+use liminal_schemas::run::Scheduled;
 use liminal_schemas::value::Value;
 
 use super::Environment;
@@ -18,12 +19,13 @@ use crate::past_keys;
 use crate::project::Project;
 
 impl Environment {
-    /// What the next run of a pipeline will do.
+    /// What the next run of a pipeline will do; `scheduled` is the time that it is for, where that is not now.
     pub(crate) async fn forecast(
         &self,
         project: &Project,
         release: &Release,
         params: &BTreeMap<FieldName, Value>,
+        scheduled: Option<&Scheduled>,
     ) -> Result<BTreeMap<StepName, StepForecast>, CliError> {
         let last = past_keys::latest(&self.records(), &release.pipeline, None).await?;
         let last = last.into_iter().map(|(step, (_, key))| (step, key)).collect();
@@ -36,6 +38,7 @@ impl Environment {
             models: &models,
             last: &last,
             now: self.now(),
+            scheduled,
         };
         Ok(match &self.platform {
             Platform::Local(local) => forecast::forecast(&input, local),

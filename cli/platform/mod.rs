@@ -11,6 +11,7 @@ mod ledger;
 mod local;
 mod models;
 mod objects;
+mod overlap;
 mod planning;
 mod plots;
 mod probing;

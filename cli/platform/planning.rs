@@ -66,7 +66,7 @@ impl Environment {
         let mut plan = plan::plan(&desired, state.as_ref(), &observed).or_failed(|| "there is no plan".to_owned())?;
         for change in &mut plan.pipelines {
             if let Some(release) = resolved.releases.get(&change.pipeline) {
-                change.forecast = self.forecast(project, release, &default_params(release)).await?;
+                change.forecast = self.forecast(project, release, &default_params(release), None).await?;
             }
         }
         Ok(plan)

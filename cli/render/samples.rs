@@ -25,6 +25,7 @@ use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::plan::RerunReason;
 use liminal_schemas::plan::StepChange;
 use liminal_schemas::plan::StepForecast;
+use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::PackageFile;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::PythonSpec;
@@ -100,6 +101,7 @@ pub(super) fn release_of(steps: impl IntoIterator<Item = (StepName, StepSpec)>) 
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
         triggers: Vec::new(),
+        runs: RunPolicy::default(),
         steps: steps.into_iter().collect(),
     }
 }
@@ -387,10 +389,12 @@ pub(super) fn run_record() -> RunRecord {
         params: BTreeMap::new(),
         models: BTreeMap::new(),
         object: None,
+        scheduled: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),
         started_at: START,
+        deadline: None,
         started_by: None,
     }
 }

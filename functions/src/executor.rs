@@ -14,6 +14,7 @@ use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::Failure;
 use liminal_schemas::run::RunStatus;
+use liminal_schemas::run::Scheduled;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
@@ -46,6 +47,8 @@ pub struct AttemptJob {
     pub secrets: Arc<BTreeMap<FieldName, SecretRef>>,
     /// How the other steps came out: for steps under `finally:` alone.
     pub run_status: Option<RunStatus>,
+    /// The time that the run is for.
+    pub scheduled: Scheduled,
     /// How long the attempt may take.
     pub timeout: Duration,
     /// Whether the attempt is to stop.

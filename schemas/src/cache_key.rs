@@ -14,6 +14,7 @@ use crate::map::MapSource;
 use crate::name::FieldName;
 use crate::name::StepName;
 use crate::release::SecretRef;
+use crate::run::Scheduled;
 use crate::step::Action;
 use crate::step::InputSource;
 use crate::step::OutputSpec;
@@ -51,6 +52,9 @@ pub struct CacheKeyParts {
     pub map: Option<MapKey>,
     /// The secrets it uses, by reference: a new value under the same reference is no new key.
     pub secrets: BTreeMap<FieldName, SecretRef>,
+    /// What it uses of the time that the run is for: `scheduled_time`, `partition`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub run: BTreeMap<String, String>,
 }
 
 /// The part of `map:` that can change what a step leaves: not how many items run at once, nor how many may fail.
@@ -74,6 +78,8 @@ pub struct KeyContext<'a> {
     pub metrics: BTreeMap<StepName, Digest>,
     /// The release's secrets.
     pub secrets: Option<&'a BTreeMap<FieldName, SecretRef>>,
+    /// The time that the run is for; none where that is not known yet.
+    pub scheduled: Option<Scheduled>,
 }
 
 impl CacheKeyParts {
@@ -91,6 +97,19 @@ impl CacheKeyParts {
             | Reference::Output(_)
             | Reference::Param(_)
             | Reference::RunId
+            | Reference::ScheduledTime
+            | Reference::Partition
+            | Reference::StepName => None,
+        });
+        let scheduled = context.scheduled;
+        let run = step.templates().flat_map(Template::references).filter_map(|reference| match reference {
+            Reference::ScheduledTime => Some(("scheduled_time".to_owned(), scheduled.as_ref()?.time.to_string())),
+            Reference::Partition => Some(("partition".to_owned(), scheduled.as_ref()?.partition.clone())),
+            Reference::Input(_)
+            | Reference::Output(_)
+            | Reference::Param(_)
+            | Reference::Secret(_)
+            | Reference::RunId
             | Reference::StepName => None,
         });
         Self {
@@ -105,6 +124,7 @@ impl CacheKeyParts {
             metrics: context.metrics,
             map: step.map.as_ref().map(|map| MapKey { over: map.over.clone(), batch: map.batch }),
             secrets: secrets.collect(),
+            run: run.collect(),
         }
     }
 

@@ -41,6 +41,24 @@ pub fn open_run(pipeline: &PipelineName, run: &RunId) -> String {
 /// All marks of runs that have not ended.
 pub const OPEN_PREFIX: &str = "open/";
 
+/// The marks of the open runs of a pipeline.
+pub fn open_runs_prefix(pipeline: &PipelineName) -> String {
+    format!("{OPEN_PREFIX}{pipeline}/")
+}
+
+/// A run that waits until others of its pipeline have ended.
+pub fn waiting_run(pipeline: &PipelineName, run: &RunId) -> String {
+    format!("{}{run}", waiting_prefix(pipeline))
+}
+
+/// The runs of a pipeline that wait.
+pub fn waiting_prefix(pipeline: &PipelineName) -> String {
+    format!("{WAITING_PREFIX}{pipeline}/")
+}
+
+/// All runs that wait.
+pub const WAITING_PREFIX: &str = "waiting/";
+
 /// An artifact: a file, or the listing of a directory.
 pub fn artifact(digest: &Digest) -> String {
     let hex = digest.hex();

@@ -12,6 +12,7 @@ use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
+use crate::policy::RunPolicy;
 use crate::step::StepSpec;
 use crate::trigger::Trigger;
 use crate::value::Value;
@@ -45,6 +46,9 @@ pub struct Release {
     /// What starts runs of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Trigger>,
+    /// How its runs go together.
+    #[serde(default, skip_serializing_if = "RunPolicy::is_default")]
+    pub runs: RunPolicy,
     /// The steps.
     pub steps: BTreeMap<StepName, StepSpec>,
 }

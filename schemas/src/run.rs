@@ -43,6 +43,9 @@ pub struct RunRecord {
     /// The object that started it, or that was given by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<TriggerObject>,
+    /// The time that it is for; none for a run that is for the time at which it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
     /// How the run treats results of earlier runs.
     #[serde(default)]
     pub cache: RunCache,
@@ -53,9 +56,36 @@ pub struct RunRecord {
     pub source: SourceVersion,
     /// When it started.
     pub started_at: UtcTime,
+    /// By when it must have ended, its steps under `finally:` not counted; none for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<UtcTime>,
     /// Who started it: a user name, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_by: Option<String>,
+}
+
+impl RunRecord {
+    /// The time that the run is for: that at which it started, in UTC, where nothing else is said.
+    pub fn scheduled(&self) -> Scheduled {
+        self.scheduled.clone().unwrap_or_else(|| Scheduled::in_utc(self.started_at))
+    }
+}
+
+/// The time that a run is for, which may be long before or after the one at which it starts: when its schedule fired, or
+/// the part of the past that it makes up for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scheduled {
+    /// The time.
+    pub time: UtcTime,
+    /// The day of that time where its schedule is kept: `2026-11-24`.
+    pub partition: String,
+}
+
+impl Scheduled {
+    /// A time, with its day in UTC.
+    pub fn in_utc(time: UtcTime) -> Self {
+        Self { time, partition: time.to_string().chars().take(10).collect() }
+    }
 }
 
 /// The commit that definitions and code were taken from.
@@ -193,6 +223,27 @@ pub struct OpenRun {
     pub since: UtcTime,
 }
 
+/// `waiting/<pipeline>/<run>`: a run that starts once others of its pipeline have ended. What it is pinned to is decided
+/// then, but for the object that starts it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingRun {
+    /// See [`RUN_SCHEMA`].
+    pub schema: u32,
+    /// The parameters that its trigger sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<FieldName, Value>,
+    /// The object that starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<TriggerObject>,
+    /// The time that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
+    /// What starts it.
+    pub started_by: String,
+    /// Since when it waits.
+    pub since: UtcTime,
+}
+
 /// Why something failed, for machines and people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
@@ -323,6 +374,8 @@ pub enum SkipReason {
     Cancelled,
     /// More items of the step had failed than may.
     Stopped,
+    /// The run's deadline had passed.
+    Deadline,
 }
 
 impl fmt::Display for SkipReason {
@@ -333,6 +386,7 @@ impl fmt::Display for SkipReason {
             Self::Upstream(step) => write!(f, "{step} did not succeed"),
             Self::Cancelled => f.write_str("the run was cancelled"),
             Self::Stopped => f.write_str("too many other items had failed"),
+            Self::Deadline => f.write_str("the deadline of the run had passed"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Templates: `{{ inputs.x }}`, `{{ outputs.y }}`, `{{ params.z }}`, `{{ secrets.s }}`, `{{ run.id }}`, `{{ step.name }}`.
+//! Templates: `{{ inputs.x }}`, `{{ outputs.y }}`, `{{ params.z }}`, `{{ secrets.s }}`, `{{ run.id }}`,
+//! `{{ run.scheduled_time }}`, `{{ run.partition }}`, `{{ step.name }}`.
 //!
 //! A template fills one argument or one environment variable. What is filled in never becomes text for a shell or a
 //! further template, so a value with spaces, quotes or braces stays what it is.
@@ -45,6 +46,10 @@ pub enum Reference {
     Secret(FieldName),
     /// The id of the run.
     RunId,
+    /// The time that the run is for.
+    ScheduledTime,
+    /// The day of that time.
+    Partition,
     /// The name of the step.
     StepName,
 }
@@ -57,6 +62,8 @@ impl fmt::Display for Reference {
             Self::Param(name) => write!(f, "params.{name}"),
             Self::Secret(name) => write!(f, "secrets.{name}"),
             Self::RunId => f.write_str("run.id"),
+            Self::ScheduledTime => f.write_str("run.scheduled_time"),
+            Self::Partition => f.write_str("run.partition"),
             Self::StepName => f.write_str("step.name"),
         }
     }
@@ -123,6 +130,8 @@ impl Template {
             | Reference::Output(_)
             | Reference::Secret(_)
             | Reference::RunId
+            | Reference::ScheduledTime
+            | Reference::Partition
             | Reference::StepName => None,
         })
     }
@@ -166,7 +175,7 @@ impl Template {
 }
 
 fn parse_reference(text: &str) -> Result<Reference, String> {
-    let known = "known are inputs.NAME, outputs.NAME, params.NAME, secrets.NAME, run.id and step.name";
+    let known = "known are inputs.NAME, outputs.NAME, params.NAME, secrets.NAME, run.id, run.scheduled_time, run.partition and step.name";
     let Some((scope, name)) = text.split_once('.') else {
         return Err(format!("`{text}` is no reference: {known}"));
     };
@@ -177,6 +186,8 @@ fn parse_reference(text: &str) -> Result<Reference, String> {
         ("params", _) => Ok(Reference::Param(field()?)),
         ("secrets", _) => Ok(Reference::Secret(field()?)),
         ("run", "id") => Ok(Reference::RunId),
+        ("run", "scheduled_time") => Ok(Reference::ScheduledTime),
+        ("run", "partition") => Ok(Reference::Partition),
         ("step", "name") => Ok(Reference::StepName),
         _ => Err(format!("`{text}` is no reference: {known}")),
     }
@@ -219,7 +230,7 @@ impl JsonSchema for Template {
         "Template".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "description": "a text, in which {{ inputs.NAME }}, {{ outputs.NAME }}, {{ params.NAME }}, {{ secrets.NAME }}, {{ run.id }} and {{ step.name }} are filled in" })
+        json_schema!({ "type": "string", "description": "a text, in which {{ inputs.NAME }}, {{ outputs.NAME }}, {{ params.NAME }}, {{ secrets.NAME }}, {{ run.id }}, {{ run.scheduled_time }}, {{ run.partition }} and {{ step.name }} are filled in" })
     }
 }
 

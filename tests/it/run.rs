@@ -55,6 +55,29 @@ fn parameters_are_typed_and_part_of_the_key() {
 }
 
 #[test]
+fn a_file_sets_parameters_and_set_goes_before_it() {
+    let project = Project::new(
+        "project: demo\nparams: {n: {type: int, max: 9}, words: [a]}\npipelines:\n  p:\n    steps:\n      s:\n        run: [sh, -c, 'echo $1 $2 > $3', sh, \"{{ params.n }}\", \"{{ params.words }}\", \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n",
+    );
+    project.write("weekly.yml", "n: 3\nwords: [x, y]\n");
+    project.write("weekly.json", "{\"n\": 4}\n");
+    project.write("wrong.yml", "n: 3\nword: [x]\n");
+    let _ = project.liminal(&["run"]).exits(64).says("no value for n");
+    let _ = project.liminal(&["run", "--params", "weekly.yml"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "3 [\"x\",\"y\"]\n");
+    let _ = project.liminal(&["run", "--params", "weekly.json"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "4 [\"a\"]\n");
+    let _ = project.liminal(&["run", "--params", "weekly.json", "--set", "n=5"]).exits(0);
+    assert_eq!(project.ok(&["artifacts", "cat", "s.o"]), "5 [\"a\"]\n");
+    let _ = project
+        .liminal(&["run", "--params", "wrong.yml"])
+        .exits(64)
+        .says("wrong.yml:2:1")
+        .says("did you mean `words`?");
+    let _ = project.liminal(&["run", "--params", "gone.yml"]).exits(1).says("gone.yml can not be read");
+}
+
+#[test]
 fn a_run_takes_the_object_that_it_is_given() {
     let project = Project::new(
         "project: demo\npipelines:\n  score:\n    triggers: [{object: {prefix: in/}}]\n    steps:\n      count:\n        run: [sh, -c, 'wc -l < $1 > $2', sh, \"{{ inputs.rows }}\", \"{{ outputs.o }}\"]\n        inputs: {rows: trigger.object}\n        outputs: {o: o.txt}\n",
@@ -103,6 +126,56 @@ fn a_step_that_fails_fails_the_run_and_shows_why() {
     assert_eq!(project.ok(&["artifacts", "cat", "tell.o"]), "failed\n");
     let logs = project.ok(&["logs", "bad"]);
     assert_eq!(logs, "the disk is on fire\n");
+}
+
+#[test]
+fn a_run_ends_at_its_deadline_and_finally_still_runs() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  p:\n    deadline: 1s\n    steps:\n      long: {run: sleep 60, timeout: 2m, retries: 3}\n      next: {run: \"true\", after: [long]}\n    finally:\n      tell:\n        run: [sh, -c, 'sleep 2; echo $LIMINAL_RUN_STATUS > $1', sh, \"{{ outputs.o }}\"]\n        outputs: {o: o.txt}\n",
+    );
+    let outcome = project.liminal(&["run"]).exits(7);
+    let all = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(all.contains("still under way at the deadline of the run, 20"), "{all}");
+    let status = project.json(&["status", "-o", "json"]);
+    assert_eq!(status["result"]["status"], "failed");
+    assert_eq!(status["commits"]["long"]["failure"]["class"], "timeout");
+    assert_eq!(status["commits"]["next"]["skipped"], "deadline");
+    assert_eq!(project.ok(&["artifacts", "cat", "tell.o"]), "failed\n");
+    let _ = project.liminal(&["status"]).exits(0).prints("the deadline of the run had passed");
+}
+
+#[test]
+fn a_run_by_hand_is_refused_while_another_is_open_unless_it_is_forced() {
+    let project = Project::new(
+        "project: demo\nparams: {long: true}\npipelines:\n  p:\n    overlap: forbid\n    steps:\n      s: {run: sleep 60, when: params.long}\n",
+    );
+    let mut first = project.command(&["run", "--quiet"]).spawn().expect("started");
+    let open = project.join(".liminal/local/objects/open/p");
+    while std::fs::read_dir(&open).map_or(0, Iterator::count) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let refused = project.liminal(&["run", "--set", "long=false"]).exits(3);
+    let _ = refused.says("pipeline p has as many open runs as it may have (1, by `overlap: forbid`)").says("--force");
+    let _ = project.liminal(&["run", "--set", "long=false", "--force"]).exits(0);
+    let _ = project.liminal(&["cancel"]).exits(0);
+    assert_eq!(first.wait().expect("ended").code(), Some(7));
+    let _ = project.liminal(&["run", "--set", "long=false"]).exits(0);
+}
+
+#[test]
+fn the_time_that_a_run_is_for_is_part_of_the_key_where_a_template_names_it() {
+    let project = Project::new(
+        "project: demo\npipelines:\n  p:\n    steps:\n      day: {run: [sh, -c, 'echo $1 > $2', sh, \"{{ run.partition }}\", \"{{ outputs.o }}\"], outputs: {o: o.txt}}\n      time: {run: [sh, -c, 'echo $T > $1', sh, \"{{ outputs.o }}\"], env: {T: \"{{ run.scheduled_time }}\"}, outputs: {o: o.txt}}\n      silent: {run: [sh, -c, 'echo $LIMINAL_SCHEDULED_TIME $LIMINAL_PARTITION > $1', sh, \"{{ outputs.o }}\"], outputs: {o: o.txt}}\n",
+    );
+    let first = project.json(&["run", "-o", "json"]);
+    let started = first["run"]["started_at"].as_str().expect("a time").to_owned();
+    assert_eq!(project.ok(&["artifacts", "cat", "day.o"]), format!("{}\n", &started[..10]));
+    assert_eq!(project.ok(&["artifacts", "cat", "time.o"]), format!("{started}\n"));
+    assert_eq!(project.ok(&["artifacts", "cat", "silent.o"]), format!("{started} {}\n", &started[..10]));
+    let second = project.json(&["run", "-o", "json"]);
+    assert_eq!(second["commits"]["time"]["status"], "succeeded", "it is for another time");
+    assert_eq!(second["commits"]["silent"]["status"], "cached");
+    let _ = project.liminal(&["why", "time"]).exits(0).prints("run.scheduled_time");
 }
 
 #[test]

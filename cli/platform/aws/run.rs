@@ -90,7 +90,7 @@ impl Aws {
         environment: &Environment,
         name: &RunName,
     ) -> Result<Cancelled, CliError> {
-        let settled = self.runner().settle_cancelled(&name.pipeline, &name.run).await;
+        let settled = self.runner().end_if_due(&name.pipeline, &name.run).await;
         settled.map_err(|error| explain(context, name, "cancelled", &error))?;
         let start = tokio::time::Instant::now();
         while environment.records().result(name).await?.is_none() {

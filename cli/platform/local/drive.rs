@@ -128,10 +128,19 @@ impl Local {
         while environment.records().result(name).await?.is_none() {
             if self.driver(&name.run).is_none() {
                 let opened = self.opened(context)?;
-                drive::cancel_idle(&opened, &name.pipeline, &name.run)
-                    .await
-                    .map_err(|error| explain_drive(name, &error))?;
-                break;
+                let ended = drive::cancel_idle(&opened, &name.pipeline, &name.run).await;
+                if ended.map_err(|error| explain_drive(name, &error))?.is_some() {
+                    break;
+                }
+                // Its steps under `finally:` are left, and nobody else runs them.
+                let what = Drive::Resume { pipeline: name.pipeline.clone(), run: name.run.clone() };
+                let stop = environment.listen(context)?;
+                let options = DriveOptions { jobs: cores(), stop, events: Events::silent() };
+                let driven = drive::drive(&opened, Arc::new(self.executor()), what, options).await;
+                return Ok(match driven.map_err(|error| explain_drive(name, &error))? {
+                    Driven::Finished(_) => Cancelled::Ended,
+                    Driven::Interrupted => Cancelled::Asked,
+                });
             }
             if start.elapsed() > PATIENCE {
                 return Ok(Cancelled::Asked);

@@ -97,7 +97,7 @@ impl Local {
         if missing.is_empty() || record.cache.off || !record.cache.fresh.is_empty() {
             return Ok(true);
         }
-        let forecast = environment.forecast(project, release, &record.params).await?;
+        let forecast = environment.forecast(project, release, &record.params, Some(&record.scheduled())).await?;
         Ok(missing.iter().any(|step| forecast.get(*step) != Some(&StepForecast::Cached)))
     }
 }

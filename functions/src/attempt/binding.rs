@@ -101,6 +101,8 @@ impl Binding {
                 Reference::Param(name) => job.params.get(name).map(ToString::to_string),
                 Reference::Secret(name) => self.secrets.get(name).cloned(),
                 Reference::RunId => Some(job.run.to_string()),
+                Reference::ScheduledTime => Some(job.scheduled.time.to_string()),
+                Reference::Partition => Some(job.scheduled.partition.clone()),
                 Reference::StepName => Some(job.unit.step.to_string()),
             };
             found.ok_or_else(|| failure::poison(format!("`{{{{ {reference} }}}}` stands for nothing in this step")))

@@ -163,6 +163,8 @@ fn environment(
     set("LIMINAL_PROJECT", job.project.to_string());
     set("LIMINAL_PIPELINE", job.pipeline.to_string());
     set("LIMINAL_RUN", job.run.to_string());
+    set("LIMINAL_SCHEDULED_TIME", job.scheduled.time.to_string());
+    set("LIMINAL_PARTITION", job.scheduled.partition.clone());
     set("LIMINAL_STEP", job.unit.step.to_string());
     if let (Some(number), Some(item)) = (job.unit.item, &job.item) {
         set("LIMINAL_ITEM_INDEX", number.to_string());

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use liminal_schemas::keys;
 use liminal_schemas::message::StepMessage;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -32,7 +31,6 @@ use super::scratch::Scratch;
 use super::secrets::Secrets;
 use super::store::S3Store;
 use crate::executor::Stop;
-use crate::ports::ObjectStore;
 use crate::ports::Platform;
 use crate::ports::Queue;
 use crate::ports::QueueError;
@@ -147,7 +145,7 @@ async fn handle_record<P: Platform>(runner: &Arc<Runner<P>>, record: &Record) ->
         }
     };
     if handled != Handled::Done && *stop.borrow() != Stop::No {
-        runner.settle_cancelled(&message.pipeline, &message.run).await?;
+        runner.end_step_if_due(&message.pipeline, &message.run, &message.step).await?;
         return Ok(Handled::Done);
     }
     Ok(handled)
@@ -155,11 +153,10 @@ async fn handle_record<P: Platform>(runner: &Arc<Runner<P>>, record: &Record) ->
 
 /// Asks again and again whether the run is to stop, until it is.
 async fn ask<P: Platform>(runner: &Runner<P>, message: &StepMessage, stop: &watch::Sender<Stop>) {
-    let key = keys::cancel(&message.pipeline, &message.run);
     loop {
         tokio::time::sleep(ASK_EVERY).await;
         // A question that is not answered is asked again.
-        if matches!(runner.platform().store().exists(&key).await, Ok(true)) {
+        if matches!(runner.is_to_stop(&message.pipeline, &message.run, &message.step).await, Ok(true)) {
             stop.send_replace(Stop::Gracefully);
             return;
         }

@@ -30,7 +30,6 @@ use super::scratch::Scratch;
 use super::secrets::Secrets;
 use super::store::S3Store;
 use crate::executor::Stop;
-use crate::ports::ObjectStore as _;
 use crate::runner::AttemptName;
 use crate::runner::Carried;
 use crate::runner::Runner;
@@ -138,13 +137,12 @@ async fn stops<P: crate::ports::Platform>(
     stop: &watch::Sender<Stop>,
 ) -> Result<(), std::io::Error> {
     let mut terminated = signal(SignalKind::terminate())?;
-    let key = keys::cancel(&name.pipeline, &name.run);
     loop {
         tokio::select! {
             _ = terminated.recv() => break,
             () = tokio::time::sleep(ASK_EVERY) => {
                 // A question that is not answered is asked again.
-                if matches!(runner.platform().store().exists(&key).await, Ok(true)) {
+                if matches!(runner.is_to_stop(&name.pipeline, &name.run, &name.unit.step).await, Ok(true)) {
                     break;
                 }
             }

@@ -146,9 +146,12 @@ where
             if let Some(result) = runner.result(&pipeline, &run).await? {
                 return Ok(Driven::Finished(result));
             }
-            runner.sweep(&pipeline, &run).await?;
+            if !runner.end_if_due(&pipeline, &run).await? {
+                runner.sweep(&pipeline, &run).await?;
+            }
         }
     }
+    let deadline = runner.deadline(&pipeline, &run).await?;
     let (stop_attempts, _) = watch::channel(Stop::No);
     let mut driver = Driver {
         environment,
@@ -161,11 +164,14 @@ where
         waiting: None,
         stop_attempts,
         ending: None,
+        deadline,
+        ended_early: false,
     };
     driver.drive(options.stop).await
 }
 
-/// Ends a run that nobody drives as cancelled.
+/// Ends a run that nobody drives as cancelled. None when it has steps under `finally:` that are to run first: driving it on
+/// does so.
 ///
 /// # Errors
 /// When somebody drives it after all, or a port fails.
@@ -173,7 +179,7 @@ pub async fn cancel_idle<S, Q>(
     environment: &LocalEnvironment<S, Q>,
     pipeline: &PipelineName,
     run: &RunId,
-) -> Result<RunResult, DriveError>
+) -> Result<Option<RunResult>, DriveError>
 where
     S: ObjectStore,
     Q: WatchedQueue,
@@ -182,8 +188,8 @@ where
     environment.queue.purge(&queue_of(run))?;
     let platform = LocalPlatform::new(environment.clone(), Arc::new(StartsNothing));
     let runner = Runner::new(platform, Events::silent());
-    runner.settle_cancelled(pipeline, run).await?;
-    runner.result(pipeline, run).await?.ok_or_else(|| DriveError::Stuck(run.clone()))
+    runner.end_if_due(pipeline, run).await?;
+    Ok(runner.result(pipeline, run).await?)
 }
 
 /// An executor for those who only settle.
@@ -206,7 +212,8 @@ pub fn is_driven(locks: &Path, run: &RunId) -> Result<Option<DriverInfo>, LockEr
 /// Why the driver takes no further messages.
 enum Ending {
     Interrupted,
-    Cancelled,
+    /// The run is cancelled, or past its deadline: what is left of it is to be settled.
+    Early,
     Failed(DriveError),
 }
 
@@ -222,6 +229,10 @@ struct Driver<'a, S: ObjectStore, Q: WatchedQueue, E: Executor> {
     waiting: Option<(usize, Delivery, u32)>,
     stop_attempts: watch::Sender<Stop>,
     ending: Option<Ending>,
+    /// When the run is to end, done or not.
+    deadline: Option<UtcTime>,
+    /// Whether the run was cut short, so that only its steps under `finally:` are left.
+    ended_early: bool,
 }
 
 /// A queue of the run, and how many of its messages may be handled at once.
@@ -281,7 +292,12 @@ where
             }
             if self.tasks.is_empty() {
                 match self.ending.take() {
-                    Some(ending) => return self.finish(ending).await,
+                    Some(Ending::Early) => {
+                        self.end_early().await?;
+                        continue;
+                    }
+                    Some(Ending::Interrupted) => return self.interrupted().await,
+                    Some(Ending::Failed(error)) => return Err(error),
                     None if self.waiting.is_some() => continue,
                     None => {}
                 }
@@ -303,10 +319,13 @@ where
                 () = environment.queue.sent(), if !full => {}
                 () = until(due), if !full => {}
                 changed = stop.changed(), if somebody_may_stop => somebody_may_stop = changed.is_ok(),
-                _ = cancel_poll.tick(), if self.ending.is_none() => {
+                _ = cancel_poll.tick(), if self.ending.is_none() && !self.ended_early => {
                     if environment.store.exists(&cancel_key).await? {
-                        self.end(Ending::Cancelled, Stop::Gracefully);
+                        self.end(Ending::Early, Stop::Gracefully);
                     }
+                }
+                () = until(self.deadline), if self.ending.is_none() && !self.ended_early => {
+                    self.end(Ending::Early, Stop::Gracefully);
                 }
             }
         }
@@ -333,22 +352,22 @@ where
         });
     }
 
-    async fn finish(&mut self, ending: Ending) -> Result<Driven, DriveError> {
-        match ending {
-            Ending::Interrupted => Ok(match self.runner.result(&self.pipeline, &self.run).await? {
-                Some(result) => Driven::Finished(result),
-                None => Driven::Interrupted,
-            }),
-            Ending::Cancelled => {
-                self.runner.settle_cancelled(&self.pipeline, &self.run).await?;
-                self.purge()?;
-                match self.runner.result(&self.pipeline, &self.run).await? {
-                    Some(result) => Ok(Driven::Finished(result)),
-                    None => Err(DriveError::Stuck(self.run.clone())),
-                }
-            }
-            Ending::Failed(error) => Err(error),
-        }
+    /// How a run that was interrupted stands.
+    async fn interrupted(&self) -> Result<Driven, DriveError> {
+        Ok(match self.runner.result(&self.pipeline, &self.run).await? {
+            Some(result) => Driven::Finished(result),
+            None => Driven::Interrupted,
+        })
+    }
+
+    /// Cuts the run short. What is under `finally:` is started anew, whatever messages were left.
+    async fn end_early(&mut self) -> Result<(), DriveError> {
+        self.ended_early = true;
+        self.waiting = None;
+        self.stop_attempts.send_replace(Stop::No);
+        self.purge()?;
+        self.runner.end_if_due(&self.pipeline, &self.run).await?;
+        Ok(())
     }
 
     /// Takes a message from the first lane that is free and has one.

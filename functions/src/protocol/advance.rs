@@ -107,6 +107,7 @@ fn obstacle(parent: &StepName, settled: &Settled, needs_data: bool) -> Option<Sk
         CommitStatus::Skipped => match &settled.skipped {
             Some(SkipReason::Upstream(cause)) => Some(SkipReason::Upstream(cause.clone())),
             Some(SkipReason::Cancelled) => Some(SkipReason::Cancelled),
+            Some(SkipReason::Deadline) => Some(SkipReason::Deadline),
             Some(SkipReason::Condition | SkipReason::Input(_) | SkipReason::Stopped) | None => {
                 needs_data.then(|| SkipReason::Input(parent.clone()))
             }
@@ -124,6 +125,8 @@ pub fn outcome<'a>(
         let settled = commits.get(step)?;
         let status = match settled.status {
             _ if settled.cancelled => RunStatus::Cancelled,
+            // Nothing else may have failed: a run that was too late has.
+            _ if settled.skipped == Some(SkipReason::Deadline) => RunStatus::Failed,
             CommitStatus::Failed => RunStatus::Failed,
             CommitStatus::Rejected => RunStatus::Rejected,
             CommitStatus::Succeeded | CommitStatus::Cached | CommitStatus::Skipped => RunStatus::Succeeded,

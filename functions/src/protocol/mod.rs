@@ -11,6 +11,7 @@ pub mod attempt;
 mod attempt_tests;
 pub mod caching;
 pub mod commit;
+pub mod ending;
 pub mod mapping;
 pub(crate) mod planted;
 pub mod sweeping;

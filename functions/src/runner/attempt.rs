@@ -9,7 +9,6 @@ use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::Failure;
 use liminal_schemas::run::RUN_SCHEMA;
-use liminal_schemas::run::SkipReason;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::time::UtcTime;
 use liminal_schemas::unit::Unit;
@@ -49,8 +48,10 @@ impl<P: Platform> Runner<P> {
     ) -> Result<Handled, RunnerError> {
         let (unit, spec) = (&work.unit, &*work.spec);
         let Some(prepared) = self.settle_inline(context, work).await? else { return Ok(Handled::Done) };
-        if self.platform.store().exists(&keys::cancel(context.pipeline(), context.run())).await? {
-            self.skip(context, unit, SkipReason::Cancelled).await?;
+        if !spec.finally
+            && let Some(why) = self.early_end(context).await?
+        {
+            self.end_early(context, why, Some(&unit.step)).await?;
             return Ok(Handled::Done);
         }
         loop {
@@ -173,7 +174,8 @@ impl<P: Platform> Runner<P> {
             inputs: prepared.inputs.clone(),
             secrets: Arc::clone(&context.secrets),
             run_status: if spec.finally { context.outcome(body) } else { None },
-            timeout,
+            scheduled: context.record.scheduled(),
+            timeout: self.time_for(context, spec, timeout),
             stop,
         };
         self.platform.executor().execute(job).await
@@ -204,6 +206,11 @@ impl<P: Platform> Runner<P> {
             }
             AttemptOutcome::Failed(failure) => {
                 let noted = self.note_failure(context, unit, number, failure.clone()).await?;
+                if let Some(late) = self.passed_deadline(context, spec) {
+                    // What is left of the run goes with it, and no other attempt follows.
+                    self.end_early(context, late, Some(&unit.step)).await?;
+                    return Ok(Handled::Done);
+                }
                 if noted.failure != failure {
                     // It was given up for lost, and somebody else goes on: this end comes too late to count.
                     return Ok(Handled::Done);

@@ -50,12 +50,12 @@ impl<P: Platform> Runner<P> {
             return Ok(Healed::Ended);
         }
         let context = self.context(pipeline, run).await?;
-        if self.platform.store().exists(&keys::cancel(pipeline, run)).await? {
-            self.settle_cancelled(pipeline, run).await?;
-            self.forget(pipeline, run);
-            return Ok(Healed::Ended);
-        }
         self.load_commits(&context).await?;
+        if let Some(why) = self.early_end(&context).await? {
+            // What stands under `finally:` gets its first messages at once; from then on it is looked after as ever.
+            let ended = self.end_early(&context, why, None).await?;
+            self.settle_onwards(&context, ended).await?;
+        }
         let advance = context.advance();
         let (mut settled, mut sent) = (Vec::new(), 0);
         for (step, reason) in advance.skip {

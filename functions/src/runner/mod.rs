@@ -6,6 +6,7 @@
 mod attempt;
 mod caching;
 mod context;
+mod ending;
 mod error;
 mod event;
 mod gate;
@@ -48,6 +49,7 @@ pub use self::event::RunEvent;
 pub use self::handed::AttemptName;
 pub use self::handed::Carried;
 pub use self::heal::Healed;
+pub use self::open::open_runs;
 use self::work::Work;
 use crate::documents;
 use crate::executor::Stop;

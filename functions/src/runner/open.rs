@@ -8,6 +8,7 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::run::OpenRun;
 use liminal_schemas::run::RUN_SCHEMA;
+use liminal_schemas::time::UtcTime;
 
 use super::Runner;
 use super::error::RunnerError;
@@ -16,6 +17,42 @@ use crate::ports::Clock;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
 use crate::ports::Put;
+use crate::ports::StoreError;
+
+/// How old the mark of a run that has no record must be to count no longer, in milliseconds. Whoever makes both does so within
+/// the quarter of an hour that a function may run.
+const STARTING_MILLIS: i64 = 15 * 60 * 1000;
+
+/// The runs of a pipeline that have not ended, the oldest first: those that are marked, but for the ones that have ended
+/// since, and for marks of runs that never came to be.
+///
+/// # Errors
+/// When the store fails.
+pub async fn open_runs(
+    store: &impl ObjectStore,
+    pipeline: &PipelineName,
+    now: UtcTime,
+) -> Result<Vec<RunId>, StoreError> {
+    let prefix = keys::open_runs_prefix(pipeline);
+    let mut open = Vec::new();
+    for mark in store.list(&prefix).await? {
+        let Some(run) = mark.strip_prefix(&prefix).and_then(|run| RunId::new(run).ok()) else { continue };
+        if store.exists(&keys::result(pipeline, &run)).await? {
+            continue;
+        }
+        if !store.exists(&keys::run(pipeline, &run)).await? {
+            let marked: Option<documents::Versioned<OpenRun>> = documents::read(store, &mark, RUN_SCHEMA).await?;
+            let is_starting = |marked: documents::Versioned<OpenRun>| {
+                now.millis().saturating_sub(marked.document.since.millis()) <= STARTING_MILLIS
+            };
+            if !marked.is_some_and(is_starting) {
+                continue;
+            }
+        }
+        open.push(run);
+    }
+    Ok(open)
+}
 
 impl<P: Platform> Runner<P> {
     /// Marks a run as open. False when it was marked before.

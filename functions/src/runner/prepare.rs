@@ -235,6 +235,7 @@ fn cache_key(context: &RunContext, work: &Work<'_>, inputs: &BTreeMap<FieldName,
             inputs: inputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest)).collect(),
             metrics: metrics.collect(),
             secrets: Some(&context.secrets),
+            scheduled: Some(context.record.scheduled()),
         },
     );
     parts.key()

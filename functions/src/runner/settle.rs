@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use liminal_schemas::keys;
 use liminal_schemas::message::StepMessage;
-use liminal_schemas::name::PipelineName;
-use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
@@ -122,6 +120,10 @@ impl<P: Platform> Runner<P> {
             }
             Next::Start => {
                 let work = Work::step(context, step, spec);
+                if let Some(late) = self.passed_deadline(context, spec) {
+                    self.end_early(context, late, Some(step)).await?;
+                    return Ok(Brought::Settled);
+                }
                 if self.settle_inline(context, &work).await?.is_none() {
                     return Ok(Brought::Settled);
                 }
@@ -289,27 +291,5 @@ impl<P: Platform> Runner<P> {
             }
         }
         self.unmark(context.pipeline(), context.run()).await
-    }
-
-    /// Settles all that is still open in a run as cancelled, and ends it. Attempts that run elsewhere lose.
-    ///
-    /// # Errors
-    /// When the run is not there, or a port fails.
-    pub async fn settle_cancelled(&self, pipeline: &PipelineName, run: &RunId) -> Result<(), RunnerError> {
-        let context = self.context(pipeline, run).await?;
-        for step in context.graph.order() {
-            if self.commit_of(&context, step).await?.is_some() {
-                continue;
-            }
-            let started = !self.platform.store().list(&keys::attempts_prefix(pipeline, run, step)).await?.is_empty();
-            if started {
-                let mut commit = self.blank(&context, &Unit::step(step.clone()), CommitStatus::Failed, self.platform.clock().now());
-                commit.failure = Some(failure(FailureClass::Cancelled, "the run was cancelled"));
-                self.settle(&context, commit).await?;
-            } else {
-                self.skip(&context, &Unit::step(step.clone()), SkipReason::Cancelled).await?;
-            }
-        }
-        self.finish(&context).await
     }
 }

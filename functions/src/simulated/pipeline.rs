@@ -12,6 +12,7 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::RELEASE_SCHEMA;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
@@ -134,6 +135,7 @@ fn release_of(steps: BTreeMap<StepName, StepSpec>) -> Release {
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
         triggers: Vec::new(),
+        runs: RunPolicy::default(),
         steps,
     }
 }
@@ -147,10 +149,12 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
         params: BTreeMap::new(),
         models: BTreeMap::new(),
         object: None,
+        scheduled: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),
+        deadline: None,
         started_by: None,
     }
 }

@@ -9,6 +9,7 @@
 
 mod error;
 pub mod event;
+mod overlap;
 pub mod pin;
 mod run_id;
 mod source;

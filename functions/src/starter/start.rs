@@ -14,8 +14,10 @@ use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::Scheduled;
 use liminal_schemas::run::SourceVersion;
 use liminal_schemas::run::TriggerObject;
+use liminal_schemas::schedule;
 use liminal_schemas::state::LivePointer;
 use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::state::State;
@@ -40,19 +42,24 @@ use crate::ports::Platform;
 use crate::runner::RunnerError;
 
 /// A pipeline with its live release.
-struct Live {
-    pipeline: PipelineName,
+pub(super) struct Live {
+    pub(super) pipeline: PipelineName,
     revision: Digest,
-    release: Arc<Release>,
+    pub(super) release: Arc<Release>,
 }
 
 /// A run that something asks for.
-struct Wanted<'a> {
-    run: RunId,
-    live: &'a Live,
-    trigger: &'a Trigger,
-    object: Option<&'a ObjectCreated>,
-    by: String,
+pub(super) struct Wanted<'a> {
+    pub(super) run: RunId,
+    pub(super) live: &'a Live,
+    /// The parameters that its trigger sets.
+    pub(super) params: BTreeMap<FieldName, Value>,
+    /// The object that is to be brought in for it.
+    pub(super) object: Option<&'a ObjectCreated>,
+    /// The object that was brought in before.
+    pub(super) brought: Option<TriggerObject>,
+    pub(super) scheduled: Option<Scheduled>,
+    pub(super) by: String,
 }
 
 impl<P: Platform, O: ObjectSource> Starter<P, O> {
@@ -106,14 +113,28 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             return Ok(());
         };
         let run = run_id::of_schedule(pipeline, &trigger.digest(), time)?;
-        let by = match &trigger.on {
-            TriggerSource::Schedule { expression, .. } => format!("schedule {expression}"),
+        let (by, scheduled) = match &trigger.on {
+            TriggerSource::Schedule { expression, timezone } => {
+                (format!("schedule {expression}"), schedule::scheduled(time, timezone))
+            }
             TriggerSource::Object { .. } => {
                 report.notes.push(format!("a schedule of {pipeline} fired for a trigger that is none"));
                 return Ok(());
             }
         };
-        self.start_once(Wanted { run, live, trigger, object: None, by }, report).await
+        self.start_once(
+            Wanted {
+                run,
+                live,
+                params: trigger.params.clone(),
+                object: None,
+                brought: None,
+                scheduled: Some(scheduled),
+                by,
+            },
+            report,
+        )
+        .await
     }
 
     async fn start_for_object(
@@ -125,19 +146,42 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
     ) -> Result<(), StarterError> {
         let run = run_id::of_object(&live.pipeline, &object.bucket, &object.key, object.identity(), object.time)?;
         let by = format!("object s3://{}/{}", object.bucket, object.key);
-        self.start_once(Wanted { run, live, trigger, object: Some(object), by }, report).await
+        self.start_once(
+            Wanted {
+                run,
+                live,
+                params: trigger.params.clone(),
+                object: Some(object),
+                brought: None,
+                scheduled: None,
+                by,
+            },
+            report,
+        )
+        .await
     }
 
     /// Starts a run, unless it was started before: then it stays as it was, whatever is live by now.
-    async fn start_once(&self, wanted: Wanted<'_>, report: &mut Report) -> Result<(), StarterError> {
+    pub(super) async fn start_once(&self, wanted: Wanted<'_>, report: &mut Report) -> Result<(), StarterError> {
+        let pipeline = &wanted.live.pipeline;
+        let known = self.runner.result(pipeline, &wanted.run).await?.is_some()
+            || self.record_of(pipeline, &wanted.run).await?.is_some();
+        if known || self.admit(&wanted, report).await? {
+            self.start_now(&wanted, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a run for which there is room, or goes on with the start of one.
+    pub(super) async fn start_now(&self, wanted: &Wanted<'_>, report: &mut Report) -> Result<(), StarterError> {
         let pipeline = &wanted.live.pipeline;
         if self.runner.result(pipeline, &wanted.run).await?.is_some() {
-            report.started.push((pipeline.clone(), wanted.run));
+            report.started.push((pipeline.clone(), wanted.run.clone()));
             return Ok(());
         }
         let record = match self.record_of(pipeline, &wanted.run).await? {
             Some(record) => record,
-            None => match self.new_record(&wanted, report).await? {
+            None => match self.new_record(wanted, report).await? {
                 Some(record) => record,
                 None => return Ok(()),
             },
@@ -151,30 +195,21 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             },
             Err(error) => return Err(error.into()),
         }
-        report.started.push((pipeline.clone(), wanted.run));
+        report.started.push((pipeline.clone(), wanted.run.clone()));
         Ok(())
     }
 
     /// The record of a run that starts now; none when the object that starts it is no longer there.
     async fn new_record(&self, wanted: &Wanted<'_>, report: &mut Report) -> Result<Option<RunRecord>, StarterError> {
         let Live { pipeline, revision, release } = wanted.live;
-        let params = parameters(release, wanted.trigger)
+        let params = parameters(release, &wanted.params)
             .map_err(|problem| StarterError::Params { pipeline: pipeline.clone(), problem })?;
         let platform = self.runner.platform();
         let models = pin_models(platform.store(), release)
             .await
             .map_err(|source| StarterError::Pin { pipeline: pipeline.clone(), source })?;
-        let object = match wanted.object {
-            None => None,
-            Some(object) => match self.bring_in(object).await? {
-                Some(object) => Some(object),
-                None => {
-                    let (bucket, key) = (&object.bucket, &object.key);
-                    report.notes.push(format!("s3://{bucket}/{key} is gone or was replaced, so that it starts no run"));
-                    return Ok(None);
-                }
-            },
-        };
+        let Some(object) = self.object(wanted, report).await? else { return Ok(None) };
+        let started_at = platform.clock().now();
         Ok(Some(RunRecord {
             schema: RUN_SCHEMA,
             run: wanted.run.clone(),
@@ -183,12 +218,29 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             params,
             models,
             object,
+            scheduled: wanted.scheduled.clone(),
             cache: RunCache::default(),
             redrives: None,
             source: self.applied_source(pipeline, revision).await,
-            started_at: platform.clock().now(),
+            started_at,
+            deadline: release.runs.deadline(started_at),
             started_by: Some(wanted.by.clone()),
         }))
+    }
+
+    /// The object that starts a run, if one does; none, and a note, when it is no longer there.
+    pub(super) async fn object(
+        &self,
+        wanted: &Wanted<'_>,
+        report: &mut Report,
+    ) -> Result<Option<Option<TriggerObject>>, StarterError> {
+        let Some(object) = wanted.object else { return Ok(Some(wanted.brought.clone())) };
+        let brought = self.bring_in(object).await?;
+        if brought.is_none() {
+            let (bucket, key) = (&object.bucket, &object.key);
+            report.notes.push(format!("s3://{bucket}/{key} is gone or was replaced, so that it starts no run"));
+        }
+        Ok(brought.map(Some))
     }
 
     async fn bring_in(&self, object: &ObjectCreated) -> Result<Option<TriggerObject>, StarterError> {
@@ -246,7 +298,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         Ok(found)
     }
 
-    async fn live(&self, pipeline: &PipelineName) -> Result<Option<Live>, StarterError> {
+    pub(super) async fn live(&self, pipeline: &PipelineName) -> Result<Option<Live>, StarterError> {
         let store = self.runner.platform().store();
         let pointer: Option<Versioned<LivePointer>> =
             documents::read(store, &keys::live(pipeline), STATE_SCHEMA).await?;
@@ -270,17 +322,17 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
 }
 
 /// The value of every parameter: what the trigger says, else the default.
-fn parameters(release: &Release, trigger: &Trigger) -> Result<BTreeMap<FieldName, Value>, String> {
+fn parameters(release: &Release, set: &BTreeMap<FieldName, Value>) -> Result<BTreeMap<FieldName, Value>, String> {
     let mut values = BTreeMap::new();
     for (name, spec) in &release.params {
-        let value = trigger.params.get(name).or(spec.default.as_ref());
+        let value = set.get(name).or(spec.default.as_ref());
         let value = value.ok_or_else(|| format!("neither its trigger nor a default gives parameter {name} a value"))?;
         if let Some(problem) = spec.problem_with(value) {
             return Err(format!("parameter {name}: {problem}"));
         }
         values.insert(name.clone(), value.clone());
     }
-    if let Some(name) = trigger.params.keys().find(|name| !release.params.contains_key(*name)) {
+    if let Some(name) = set.keys().find(|name| !release.params.contains_key(*name)) {
         return Err(format!("its trigger sets the parameter {name}, which it does not have"));
     }
     Ok(values)

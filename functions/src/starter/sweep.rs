@@ -46,6 +46,11 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         report: &mut Report,
     ) -> Result<(), StarterError> {
         let platform = self.runner.platform();
+        if part.hops == 0
+            && let Err(error) = self.start_waiting(report).await
+        {
+            report.notes.push(format!("a run that waits could not be started: {}", in_full(&error)));
+        }
         let marks = platform.store().list(keys::OPEN_PREFIX).await?;
         let count = marks.len();
         let mut left = part.left.unwrap_or(count).min(count);

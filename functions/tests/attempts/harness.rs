@@ -26,6 +26,7 @@ use liminal_schemas::release::PythonSpec;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::Failure;
+use liminal_schemas::run::Scheduled;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::step::CachePolicy;
@@ -36,6 +37,7 @@ use liminal_schemas::step::Resources;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::template::Template;
+use liminal_schemas::time::UtcTime;
 use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 use tokio::sync::watch;
@@ -281,6 +283,7 @@ impl Step {
             inputs: self.inputs.clone(),
             secrets: Arc::new(secrets),
             run_status: None,
+            scheduled: Scheduled::in_utc(UtcTime::from_millis(1_800_000_000_000)),
             timeout: self.timeout,
             stop,
         }

@@ -23,12 +23,14 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::run::Scheduled;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::CachePolicy;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::Resources;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
+use liminal_schemas::time::UtcTime;
 use liminal_schemas::unit::Unit;
 use serde_json::Value;
 use tokio::io::AsyncBufReadExt as _;
@@ -164,6 +166,7 @@ fn job(project: ProjectName) -> AttemptJob {
         inputs: BTreeMap::new(),
         secrets: Arc::default(),
         run_status: None,
+        scheduled: Scheduled::in_utc(UtcTime::from_millis(1_800_000_000_000)),
         timeout: Duration::from_secs(60),
         stop: watch::channel(Stop::No).1,
     }

@@ -8,6 +8,7 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::RELEASE_SCHEMA;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
@@ -90,6 +91,7 @@ pub(crate) fn release(steps: impl IntoIterator<Item = (&'static str, StepSpec)>)
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
         triggers: Vec::new(),
+        runs: RunPolicy::default(),
         steps: steps.into_iter().map(|(name, spec)| (step_name(name), spec)).collect(),
     }
 }
@@ -103,10 +105,12 @@ pub(crate) fn run_record(release: &Release) -> RunRecord {
         params: BTreeMap::new(),
         models: BTreeMap::new(),
         object: None,
+        scheduled: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),
+        deadline: None,
         started_by: None,
     }
 }

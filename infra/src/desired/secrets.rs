@@ -56,6 +56,8 @@ impl StepInput<'_> {
             | Reference::Output(_)
             | Reference::Param(_)
             | Reference::RunId
+            | Reference::ScheduledTime
+            | Reference::Partition
             | Reference::StepName => None,
         });
         used.collect()

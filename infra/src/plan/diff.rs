@@ -14,6 +14,7 @@ use liminal_schemas::name::FieldName;
 use liminal_schemas::plan::ChangeAction;
 use liminal_schemas::plan::FieldChange;
 use liminal_schemas::plan::StepChange;
+use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::ParamSpec;
 use liminal_schemas::release::Release;
@@ -128,6 +129,11 @@ fn pipeline_fields(before: &Release, after: &Release) -> Vec<FieldChange> {
             }
         }
     }
+    let (old, new) = (&before.runs, &after.runs);
+    fields.add("deadline", old.deadline_seconds.map(words::seconds), new.deadline_seconds.map(words::seconds), false);
+    fields.add("overlap", Some(old.overlap.to_string()), Some(new.overlap.to_string()), false);
+    let most = |policy: &RunPolicy| policy.max_concurrent_runs.map(|most| most.to_string());
+    fields.add("max_concurrent_runs", most(old), most(new), false);
     let secrets = secrets_used(after.steps.values().flat_map(StepSpec::templates));
     fields.maps("secrets.", &before.secrets, &after.secrets, SecretRef::to_string, |name, _, _| secrets.contains(name));
     fields.0
@@ -146,6 +152,8 @@ fn secrets_used<'a>(templates: impl Iterator<Item = &'a Template>) -> BTreeSet<&
             | Reference::Output(_)
             | Reference::Param(_)
             | Reference::RunId
+            | Reference::ScheduledTime
+            | Reference::Partition
             | Reference::StepName => None,
         })
         .collect()

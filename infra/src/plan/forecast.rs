@@ -14,6 +14,7 @@ use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::CacheEntry;
+use liminal_schemas::run::Scheduled;
 use liminal_schemas::step::CachePolicy;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::METRICS_OUTPUT;
@@ -48,6 +49,8 @@ pub struct ForecastInput<'a> {
     pub last: &'a BTreeMap<StepName, KeyFacts>,
     /// When the run would start: results may be too old.
     pub now: UtcTime,
+    /// The time that it would be for, where that is another.
+    pub scheduled: Option<&'a Scheduled>,
 }
 
 /// The values that parameters have in a run that sets none.
@@ -171,7 +174,8 @@ fn with_context(
     metrics: BTreeMap<StepName, Digest>,
 ) -> KeyFacts {
     let secrets = Some(&input.release.secrets);
-    let context = KeyContext { params: input.params.clone(), inputs, metrics, secrets };
+    let scheduled = input.scheduled.cloned().unwrap_or_else(|| Scheduled::in_utc(input.now));
+    let context = KeyContext { params: input.params.clone(), inputs, metrics, secrets, scheduled: Some(scheduled) };
     let package = step.package.and_then(|digest| input.packages.get(&digest).cloned());
     KeyFacts { parts: CacheKeyParts::new(step, context), package }
 }

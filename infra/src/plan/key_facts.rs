@@ -57,6 +57,7 @@ pub fn facts_of_run(
         inputs: commit.inputs.clone(),
         metrics: metrics.collect(),
         secrets: Some(&release.secrets),
+        scheduled: Some(run.scheduled()),
     };
     Some(KeyFacts { parts: CacheKeyParts::new(spec, context), package })
 }

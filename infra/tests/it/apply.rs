@@ -297,10 +297,12 @@ pub(crate) fn start_run(world: &World, project: &Project, name: &str) {
         params: BTreeMap::new(),
         models: BTreeMap::new(),
         object: None,
+        scheduled: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
+        deadline: None,
         started_by: None,
     };
     world.objects.overwrite(&keys::run(&pipeline(name), &run), &serde_json::to_vec(&record).expect("JSON"));

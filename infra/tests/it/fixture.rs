@@ -45,6 +45,7 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::Plan;
+use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::PACKER_VERSION;
 use liminal_schemas::release::PackageFile;
 use liminal_schemas::release::PackageSpec;
@@ -244,6 +245,7 @@ pub(crate) fn release(name: &str, steps: BTreeMap<StepName, StepSpec>) -> Releas
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
         triggers: Vec::new(),
+        runs: RunPolicy::default(),
         steps,
     }
 }

@@ -206,6 +206,7 @@ fn a_field_reruns_exactly_when_it_is_part_of_the_key() {
                 inputs: made.map(|(name, _)| (name.clone(), digest("same"))).collect(),
                 metrics: BTreeMap::new(),
                 secrets: Some(&release.secrets),
+                scheduled: None,
             };
             CacheKeyParts::new(spec, context).key()
         };
@@ -340,6 +341,7 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
             inputs: inputs.clone(),
             metrics: BTreeMap::new(),
             secrets: Some(&release.secrets),
+            scheduled: None,
         };
         let commit = Commit {
             schema: RUN_SCHEMA,
@@ -372,10 +374,12 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
         params,
         models: BTreeMap::new(),
         object: None,
+        scheduled: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
+        deadline: None,
         started_by: None,
     };
     let mut cache = Cache::default();
@@ -404,7 +408,8 @@ fn next_run(release: &Release, cache: &Cache, last: &BTreeMap<StepName, KeyFacts
     let (packages, models, params): (BTreeMap<Digest, PackageSpec>, _, _) =
         (BTreeMap::new(), BTreeMap::new(), default_params(release));
     let now = UtcTime::from_millis(now);
-    let input = ForecastInput { release, packages: &packages, params: &params, models: &models, last, now };
+    let input =
+        ForecastInput { release, packages: &packages, params: &params, models: &models, last, now, scheduled: None };
     let forecasts = forecast(&input, cache);
     let lines = forecasts.iter().map(|(step, forecast)| match forecast {
         StepForecast::Cached => format!("{step}: cached"),

@@ -56,7 +56,7 @@ pub fn difference(before: KeyParts<'_>, after: KeyParts<'_>) -> Option<Differenc
 /// All that differs, in the order of the key's parts.
 pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference> {
     // Taken apart without `..`, so that a new part of the key can not be forgotten here.
-    let CacheKeyParts { schema, action, package, env, outputs, params, bindings, inputs, metrics, map, secrets } =
+    let CacheKeyParts { schema, action, package, env, outputs, params, bindings, inputs, metrics, map, secrets, run } =
         before.parts;
     let new = after.parts;
     let mut found = Differences::default();
@@ -76,6 +76,7 @@ pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference>
         let shown = |map: &Option<MapKey>| map.as_ref().map(shown_map);
         found.push("map", shown(map), shown(&new.map));
     }
+    found.maps("run.", run, &new.run, Clone::clone);
     found.maps("secrets.", secrets, &new.secrets, ToString::to_string);
     found.0
 }

@@ -40,6 +40,7 @@ fn parts(package: &PackageSpec) -> CacheKeyParts {
         metrics: BTreeMap::new(),
         map: None,
         secrets: BTreeMap::new(),
+        run: BTreeMap::new(),
     }
 }
 

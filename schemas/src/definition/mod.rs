@@ -13,6 +13,7 @@ pub mod resolve;
 mod written;
 pub mod yaml;
 
+pub use decode::params_file;
 pub use environment::EnvironmentSettings;
 pub use environment::environment;
 pub use project::Loaded;

@@ -12,6 +12,7 @@ use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
 use crate::platform::PlatformSpec;
+use crate::policy::Overlap;
 use crate::release::ParamSpec;
 use crate::release::SecretRef;
 use crate::step::CachePolicy;
@@ -136,6 +137,12 @@ pub struct PipelineDefinition {
     pub defaults: StepSettings,
     /// What starts runs of it.
     pub triggers: Vec<TriggerDefinition>,
+    /// How long a run may take, in seconds.
+    pub deadline_seconds: Option<u64>,
+    /// What happens when a run is to start while as many as may be are open.
+    pub overlap: Overlap,
+    /// How many runs may be open at once.
+    pub max_concurrent_runs: Option<u32>,
     /// Its steps.
     pub steps: SpannedMap<StepName, StepDefinition>,
     /// Its steps under `finally:`.

@@ -22,6 +22,7 @@ use crate::name::ModelName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
+use crate::policy::Overlap;
 use crate::step::Compute;
 use crate::step::Phase;
 use crate::template::Template;
@@ -195,6 +196,14 @@ struct PipelinePart<S> {
     /// What starts runs of it, in environments on AWS.
     #[schemars(length(max = 500))]
     triggers: Option<Vec<Trigger>>,
+    /// How long a run may take, its steps under `finally` not counted. One that takes longer is ended as failed.
+    deadline: Option<Duration>,
+    /// What happens when a trigger fires while as many runs as may be have not ended. Default: allow, or queue where
+    /// `max_concurrent_runs` is set.
+    overlap: Option<Overlap>,
+    /// How many runs may be open at once. Default: any number, or 1 where `overlap` is another than allow.
+    #[schemars(range(min = 1, max = 1000))]
+    max_concurrent_runs: Option<u32>,
     /// Its steps. Their order follows from their inputs, `after` and what their conditions read.
     steps: Option<BTreeMap<StepName, S>>,
     /// Steps that run when all others are settled, whatever came of them.

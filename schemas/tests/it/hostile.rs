@@ -179,10 +179,10 @@ fn an_apache_liminal_definition_is_led_to_ours() {
     insta::assert_snapshot!(findings(half_way), @r#"
     liminal.yml:4:5 L0201 a pipeline has no key `schedule`
       hint: write it in a pipeline, under `triggers:`: `triggers: [{schedule: "cron(0 6 * * ? *)"}]`
-      hint: known keys: description, owner, params, env, python, defaults, triggers, steps, finally
+      hint: known keys: description, owner, params, env, python, defaults, triggers, deadline, overlap, max_concurrent_runs, steps, finally
     liminal.yml:5:5 L0201 a pipeline has no key `tasks`
       hint: this looks like an Apache Liminal definition: `tasks` are `steps` here, a map from name to step
-      hint: known keys: description, owner, params, env, python, defaults, triggers, steps, finally
+      hint: known keys: description, owner, params, env, python, defaults, triggers, deadline, overlap, max_concurrent_runs, steps, finally
     liminal.yml:6:13 L0206 step `t` has no way to execute
       here: nothing says what it does
       hint: give it one of run, call, gate, register

@@ -228,23 +228,54 @@ async fn a_run_is_cancelled_through_its_driver_or_without_one() {
         while place.executor.started().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let request = CancelRequest { schema: RUN_SCHEMA, by: None, requested_at: SystemClock.now() };
-        let bytes = serde_json::to_vec(&request).expect("serialises");
-        place.overwrite(&keys::cancel(&record.pipeline, &record.run), &bytes);
+        place.overwrite(&keys::cancel(&record.pipeline, &record.run), &cancel_request());
         cancel_idle(&place.environment, &record.pipeline, &record.run).await
     };
     let start = Drive::Start(Box::new(record.clone()));
     let (driven, asked) = tokio::join!(place.drive(start), asks);
     assert!(matches!(asked, Err(DriveError::Lock(_))), "whoever drives the run is left to end it");
     let Driven::Finished(result) = driven.expect("driven") else { panic!("nobody interrupts") };
-    insta::assert_snapshot!(statuses(&result), @"cancelled: endless failed, next skipped, notify skipped");
+    insta::assert_snapshot!(statuses(&result), @"cancelled: endless failed, next skipped, notify succeeded");
 
     let idle = place.record();
     let bytes = serde_json::to_vec(&idle).expect("serialises");
     place.environment.store.put_if_absent(&keys::run(&idle.pipeline, &idle.run), &bytes).await.expect("written");
-    let result = cancel_idle(&place.environment, &idle.pipeline, &idle.run).await.expect("cancelled");
-    insta::assert_snapshot!(statuses(&result), @"cancelled: endless skipped, next skipped, notify skipped");
-    assert_eq!(place.resume(&idle).await.expect("driven"), Driven::Finished(result));
+    place.overwrite(&keys::cancel(&idle.pipeline, &idle.run), &cancel_request());
+    let left = cancel_idle(&place.environment, &idle.pipeline, &idle.run).await.expect("cancelled");
+    assert_eq!(left, None, "what stands under `finally:` is for whoever goes on with the run");
+    let Driven::Finished(result) = place.resume(&idle).await.expect("driven") else { panic!("nobody interrupts") };
+    insta::assert_snapshot!(statuses(&result), @"cancelled: endless skipped, next skipped, notify succeeded");
+    let ended = cancel_idle(&place.environment, &idle.pipeline, &idle.run).await.expect("looked at");
+    assert_eq!(ended, Some(result));
+}
+
+fn cancel_request() -> Vec<u8> {
+    let request = CancelRequest { schema: RUN_SCHEMA, by: None, requested_at: SystemClock.now() };
+    serde_json::to_vec(&request).expect("serialises")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_fails_at_its_deadline_and_finally_still_runs() {
+    let place = Place::new(release([
+        ("endless", step("endless")),
+        ("next", with_inputs(step("next"), &["endless"])),
+        ("slow-notify", StepSpec { finally: true, ..step("notify") }),
+    ]))
+    .await;
+    let record = RunRecord { deadline: Some(SystemClock.now().plus_millis(300)), ..place.record() };
+    let result = place.run(&record).await;
+    insta::assert_snapshot!(statuses(&result), @"failed: endless failed, next skipped, slow-notify succeeded");
+    let failure = place.commit(&record, "endless").await.failure.expect("it failed");
+    let deadline = record.deadline.expect("set");
+    assert_eq!(failure.message, format!("it was still under way at the deadline of the run, {deadline}"));
+    assert_eq!(place.commit(&record, "next").await.skipped, Some(SkipReason::Deadline));
+
+    // Nobody drove this one while its deadline passed.
+    let idle = RunRecord { deadline: Some(UtcTime::from_millis(1)), ..place.record() };
+    let bytes = serde_json::to_vec(&idle).expect("serialises");
+    place.environment.store.put_if_absent(&keys::run(&idle.pipeline, &idle.run), &bytes).await.expect("written");
+    let Driven::Finished(result) = place.resume(&idle).await.expect("driven") else { panic!("nobody interrupts") };
+    insta::assert_snapshot!(statuses(&result), @"failed: endless skipped, next skipped, slow-notify succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

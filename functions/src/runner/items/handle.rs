@@ -70,8 +70,11 @@ impl<P: Platform> Runner<P> {
                 handled = self.start_step(context, &work, stop).await?;
             }
         }
-        if let Some(status) = context.take_settled_item(&unit) {
-            self.after_item(context, spec, map, &unit, status).await?;
+        match context.take_settled_item(&unit) {
+            Some(status) => self.after_item(context, spec, map, &unit, status).await?,
+            // The run ended early, and the step with it.
+            None if context.commit(step).is_some() => self.settle_onwards(context, vec![step.clone()]).await?,
+            None => {}
         }
         Ok(handled)
     }

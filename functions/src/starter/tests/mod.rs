@@ -2,6 +2,7 @@
 
 mod events;
 mod fargate;
+mod overlap;
 mod starting;
 mod sweeping;
 mod world;

@@ -77,7 +77,20 @@ pub(crate) const DEFAULTS: Shape =
 
 pub(crate) const PIPELINE: Shape = Shape {
     what: "a pipeline",
-    keys: &["description", "owner", "params", "env", "python", "defaults", "triggers", "steps", "finally"],
+    keys: &[
+        "description",
+        "owner",
+        "params",
+        "env",
+        "python",
+        "defaults",
+        "triggers",
+        "deadline",
+        "overlap",
+        "max_concurrent_runs",
+        "steps",
+        "finally",
+    ],
 };
 
 pub(crate) const TRIGGER: Shape = Shape { what: "a trigger", keys: &["schedule", "timezone", "object", "params"] };

@@ -109,7 +109,7 @@ impl Context {
     }
 
     /// A default or choice of a parameter, checked against what is known of it so far.
-    fn param_value(&mut self, key: &Key, node: Node, spec: &ParamSpec, role: &str) -> Option<Value> {
+    pub(super) fn param_value(&mut self, key: &Key, node: Node, spec: &ParamSpec, role: &str) -> Option<Value> {
         let span = node.span.clone();
         let quoted = matches!(node.kind, Kind::Text { .. });
         let value = self.value(node)?;

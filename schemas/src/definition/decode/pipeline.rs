@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::fields::Fields;
+use super::fields::shorten;
 use super::keys;
 use crate::definition::model::PipelineDefinition;
 use crate::definition::model::SpannedMap;
@@ -12,6 +13,11 @@ use crate::definition::yaml::Node;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::name::PipelineName;
+use crate::policy::Overlap;
+use crate::suggestion::closest;
+
+/// The most runs of a pipeline that may be said to be open at once.
+const MAX_OPEN_RUNS: u32 = 1000;
 
 impl Context {
     /// `pipelines:`.
@@ -28,6 +34,8 @@ impl Context {
         let mut fields = Fields::open(node, &key.span, &keys::PIPELINE, self)?;
         let description = fields.take("description").and_then(|(_, node)| self.text(node, "the description"));
         let owner = fields.take("owner").and_then(|(_, node)| self.text(node, "the owner"));
+        let deadline = fields.take("deadline").and_then(|(_, node)| self.whole_seconds(&node, "the deadline"));
+        let (overlap, most) = self.overlap(fields.take("overlap"), fields.take("max_concurrent_runs").as_ref());
         let before = self.findings.len();
         let pipeline = PipelineDefinition {
             description: description.map(|text| text.value),
@@ -40,6 +48,9 @@ impl Context {
                 .take("triggers")
                 .map(|(_, node)| self.unreferenced(|cx| cx.triggers(node)))
                 .unwrap_or_default(),
+            deadline_seconds: deadline,
+            overlap,
+            max_concurrent_runs: most,
             steps: fields.require("steps", self).map(|(_, node)| self.steps(node)).unwrap_or_default(),
             finally: fields.take("finally").map(|(_, node)| self.steps(node)).unwrap_or_default(),
         };
@@ -50,6 +61,38 @@ impl Context {
         }
         self.refuse_too_many_steps(&pipeline);
         Some(pipeline)
+    }
+
+    /// `overlap:` and `max_concurrent_runs:`, each of which has a default that follows from the other.
+    fn overlap(&mut self, overlap: Option<(Key, Node)>, most: Option<&(Key, Node)>) -> (Overlap, Option<u32>) {
+        let what = "the number of runs that may be open at once";
+        let limit = most.and_then(|(_, node)| self.whole(node, what, 1..=MAX_OPEN_RUNS));
+        let Some((_, node)) = overlap else {
+            return if limit.is_some() { (Overlap::Queue, limit) } else { (Overlap::Allow, None) };
+        };
+        let Some(text) = self.text(node, "the overlap") else { return (Overlap::Allow, None) };
+        let Some(overlap) = Overlap::ALL.into_iter().find(|known| known.as_str() == text.value) else {
+            let known = Overlap::ALL.map(Overlap::as_str);
+            let message = format!("`{}` is no way to treat runs that overlap", shorten(&text.value));
+            let mut finding = Finding::error(Code::InvalidValue, &text.span, message);
+            if let Some(meant) = closest(&text.value, known) {
+                finding = finding.label(format!("did you mean `{meant}`?"));
+            }
+            self.push(finding.hint(format!("known are {}", known.join(", "))));
+            return (Overlap::Allow, None);
+        };
+        if let (Overlap::Allow, Some((key, _))) = (overlap, most) {
+            let message = "`max_concurrent_runs` means nothing where runs may overlap";
+            self.push(
+                Finding::error(Code::KeyNotApplicable, &key.span, message)
+                    .related(&text.span, "because of this")
+                    .hint("leave one of them out, or choose `queue`, `forbid` or `replace`"),
+            );
+        }
+        match overlap {
+            Overlap::Allow => (overlap, None),
+            Overlap::Forbid | Overlap::Queue | Overlap::Replace => (overlap, Some(limit.unwrap_or(1))),
+        }
     }
 
     fn refuse_too_many_steps(&mut self, pipeline: &PipelineDefinition) {

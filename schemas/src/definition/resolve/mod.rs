@@ -37,6 +37,7 @@ use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
 use crate::platform::PlatformSpec;
+use crate::policy::RunPolicy;
 use crate::release::PackageSpec;
 use crate::release::ParamSpec;
 use crate::release::RELEASE_SCHEMA;
@@ -162,6 +163,11 @@ impl<'a> Resolver<'a> {
             params: scope.params.iter().map(|(name, spec)| ((*name).clone(), (*spec).clone())).collect(),
             secrets,
             triggers,
+            runs: RunPolicy {
+                deadline_seconds: pipeline.deadline_seconds,
+                overlap: pipeline.overlap,
+                max_concurrent_runs: pipeline.max_concurrent_runs,
+            },
             steps: specs,
         }
     }

@@ -25,6 +25,8 @@ impl Resolver<'_> {
             | Reference::Output(_)
             | Reference::Param(_)
             | Reference::RunId
+            | Reference::ScheduledTime
+            | Reference::Partition
             | Reference::StepName => None,
         });
         let mut secrets = BTreeMap::new();

@@ -77,7 +77,14 @@ impl<'a> Resolver<'a> {
                     (!known().any(|known| known == name)).then(|| no_field(step, "output", name, known(), span))
                 }
                 (Reference::Secret(name), _) => self.secret_problem(name, template, place),
-                (Reference::Param(_) | Reference::RunId | Reference::StepName, _) => None,
+                (
+                    Reference::Param(_)
+                    | Reference::RunId
+                    | Reference::ScheduledTime
+                    | Reference::Partition
+                    | Reference::StepName,
+                    _,
+                ) => None,
             };
             self.findings.extend(problem);
         }
