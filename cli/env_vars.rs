@@ -51,3 +51,12 @@ pub(crate) fn read(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+/// The most options of `git push -o` that are looked at.
+const MAX_PUSH_OPTIONS: usize = 100;
+
+/// The options of `git push -o`, as git hands them to hooks.
+pub(crate) fn push_options() -> Vec<String> {
+    let count = read("GIT_PUSH_OPTION_COUNT").and_then(|count| count.parse().ok()).unwrap_or(0);
+    (0..usize::min(count, MAX_PUSH_OPTIONS)).filter_map(|index| read(&format!("GIT_PUSH_OPTION_{index}"))).collect()
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use liminal_infra::source::BareRepository;
 use liminal_infra::source::Snapshot;
 use liminal_schemas::definition;
 use liminal_schemas::definition::Loaded;
@@ -39,7 +40,8 @@ pub(crate) fn locate(start: &Path) -> Result<PathBuf, CliError> {
         CliError::because(format!("the folder {} can not be used", start.display()), &error).exit(ExitCode::Usage)
     })?;
     let holds = |folder: &&Path| DEFINITION_FILES.iter().any(|name| folder.join(name).is_file());
-    match start.ancestors().find(holds) {
+    let is_place = |folder: &&Path| holds(folder) || is_bare(folder);
+    match start.ancestors().find(is_place) {
         Some(folder) => Ok(folder.to_owned()),
         None => Err(CliError::new(format!("there is no liminal.yml in {} or above", start.display()))
             .hint("`liminal init NAME` makes a project that runs at once")
@@ -47,13 +49,26 @@ pub(crate) fn locate(start: &Path) -> Result<PathBuf, CliError> {
     }
 }
 
+/// Whether a folder is a bare repository, whose commits hold the project.
+fn is_bare(folder: &Path) -> bool {
+    // One that git refuses to read is one all the same, so that whoever reads it says why.
+    BareRepository::open(folder).map_or(true, |repository| repository.is_some())
+}
+
 /// The name of the definition file in a project's folder.
 pub(crate) fn definition_file(directory: &Path) -> &'static str {
     DEFINITION_FILES.into_iter().find(|name| directory.join(name).is_file()).unwrap_or(DEFINITION_FILES[0])
 }
 
-/// The project's files: from the work tree, or as of a revision.
+/// The project's files: from the work tree, or as of a revision. A bare repository has no work tree: its default branch
+/// stands for that.
 pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snapshot, CliError> {
+    let bare = BareRepository::open(directory).or_failed(|| "the project's files can not be read".to_owned())?;
+    if let Some(repository) = bare {
+        let (folder, revision) = (repository.folder(), revision.unwrap_or("HEAD"));
+        return Snapshot::of_commit(directory, &folder, revision, None)
+            .or_failed(|| "the project's files can not be read".to_owned());
+    }
     let result = match revision {
         Some(revision) => Snapshot::at_revision(directory, revision),
         None => Snapshot::of_worktree(directory),
@@ -114,7 +129,7 @@ fn is_elsewhere(context: &Context, directory: &Path, loaded: &Result<Loaded, Box
 }
 
 /// Says what is wrong with a definition, after which the command ends.
-fn refuse(context: &Context, report: &Report) -> CliError {
+pub(crate) fn refuse(context: &Context, report: &Report) -> CliError {
     show(context, report);
     CliError::said(ExitCode::Error)
 }
@@ -134,7 +149,7 @@ fn warn_of_uncommitted(context: &Context, paths: &[String]) {
 }
 
 /// Prints findings, if there are any.
-fn show(context: &Context, report: &Report) {
+pub(crate) fn show(context: &Context, report: &Report) {
     if !report.findings.is_empty() {
         context.printer.complain(&render::findings::text(report, &context.printer.err));
     }

@@ -120,7 +120,12 @@ fn read(file: &Path) -> Result<Plan, CliError> {
 impl Approval {
     /// What an apply is told.
     pub(crate) fn options(&self, approved: bool, delete_data: bool) -> ApplyOptions {
-        ApplyOptions { approved: approved || self.auto_approve, delete_data, lock_timeout: self.lock_timeout }
+        ApplyOptions {
+            approved: approved || self.auto_approve,
+            delete_data,
+            lock_timeout: self.lock_timeout,
+            trigger: None,
+        }
     }
 }
 

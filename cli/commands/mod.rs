@@ -9,6 +9,7 @@ pub(crate) mod destroy;
 pub(crate) mod doctor;
 pub(crate) mod emulate_tasks;
 pub(crate) mod explain;
+pub(crate) mod gitops;
 pub(crate) mod graph;
 pub(crate) mod help_topic;
 pub(crate) mod history;

@@ -78,7 +78,8 @@ impl Environment {
         Self::on(context, &project.directory, Some(resolved.project.clone()), &resolved.platform).await
     }
 
-    async fn on(
+    /// The environment of a project whose files lie in a folder, or in a bare repository.
+    pub(crate) async fn on(
         context: &Context,
         directory: &Path,
         project: Option<ProjectName>,

@@ -1,9 +1,13 @@
 //! What was applied to an environment: its state, its history and its lock.
 
 use liminal_infra::apply::history;
+use liminal_infra::gitops::quarantine;
 use liminal_infra::state;
 use liminal_infra::state::LoadedState;
 use liminal_infra::state::Pushed;
+use liminal_schemas::gitops::Quarantine;
+use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::run::SourceVersion;
 use liminal_schemas::state::HistoryEntry;
 use liminal_schemas::state::LockHolder;
 
@@ -28,6 +32,36 @@ impl Environment {
         history::history(&ControlObjects(self.store()), self.name(), ALL)
             .await
             .map_err(|error| CliError::because("the history can not be read", error.as_ref()))
+    }
+
+    /// Whether the last thing that happened to this environment was a rollback from what is recorded as applied.
+    pub(crate) async fn is_rolled_back(&self, applied: &SourceVersion) -> Result<bool, CliError> {
+        let last = history::history(&ControlObjects(self.store()), self.name(), 1)
+            .await
+            .map_err(|error| CliError::because("the history can not be read", error.as_ref()))?;
+        let is_rollback = |entry: &HistoryEntry| entry.command == PlanPurpose::Rollback.as_str();
+        Ok(last.first().is_some_and(|entry| is_rollback(entry) && entry.applied.source == *applied))
+    }
+
+    /// The commit that this environment does not take.
+    pub(crate) async fn quarantine(&self) -> Result<Option<Quarantine>, CliError> {
+        quarantine::load(&ControlObjects(self.store()), self.name())
+            .await
+            .map_err(|error| CliError::because("the quarantine can not be read", error.as_ref()))
+    }
+
+    /// Keeps a commit from being tried again.
+    pub(crate) async fn put_in_quarantine(&self, failed: &Quarantine) -> Result<(), CliError> {
+        quarantine::put(&ControlObjects(self.store()), self.name(), failed)
+            .await
+            .map_err(|error| CliError::because("the quarantine can not be written", error.as_ref()))
+    }
+
+    /// Ends a quarantine.
+    pub(crate) async fn lift_quarantine(&self) -> Result<(), CliError> {
+        quarantine::lift(&ControlObjects(self.store()), self.name())
+            .await
+            .map_err(|error| CliError::because("the quarantine can not be ended", error.as_ref()))
     }
 
     /// Who holds the lock.

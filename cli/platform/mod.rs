@@ -19,7 +19,10 @@ mod running;
 mod store;
 mod summary;
 
+pub(crate) use self::applying::ApplyFailure;
 pub(crate) use self::applying::ApplyOptions;
+pub(crate) use self::applying::stop_flag;
+pub(crate) use self::applying::summary as apply_summary;
 pub(crate) use self::aws::explain_account;
 pub(crate) use self::environment::Carrier;
 pub(crate) use self::environment::Environment;

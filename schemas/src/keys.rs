@@ -60,6 +60,11 @@ pub fn lock(environment: &EnvironmentName) -> String {
     format!("state/{environment}.lock.json")
 }
 
+/// The commit that an environment does not take.
+pub fn quarantine(environment: &EnvironmentName) -> String {
+    format!("state/{environment}.quarantine.json")
+}
+
 /// One entry of an environment's history, in the order of serials.
 pub fn history(environment: &EnvironmentName, serial: u64) -> String {
     format!("{}{serial:010}.json", history_prefix(environment))

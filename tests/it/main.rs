@@ -10,6 +10,7 @@ mod commands;
 mod definition;
 mod docs;
 mod faults;
+mod gitops;
 mod kill;
 mod main_job;
 mod plan_apply;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::written;
 use crate::cache_key::CacheKeyParts;
+use crate::gitops::Quarantine;
 use crate::message::StepMessage;
 use crate::plan::Plan;
 use crate::release::PackageSpec;
@@ -47,6 +48,7 @@ const DOCUMENTS: &[Document] = &[
     document::<Lock>("lock"),
     document::<Journal>("journal"),
     document::<HistoryEntry>("history-entry"),
+    document::<Quarantine>("quarantine"),
     document::<RunRecord>("run"),
     document::<AttemptRecord>("attempt"),
     document::<AttemptFailure>("attempt-failure"),

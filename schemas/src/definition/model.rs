@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::delivery::Delivery;
 use crate::finding::Spanned;
 use crate::name::EnvironmentName;
 use crate::name::FieldName;
@@ -46,6 +47,8 @@ pub struct Definition {
     pub environments: Vec<EnvironmentName>,
     /// What carries the chosen one out.
     pub platform: PlatformSpec,
+    /// How changes come to it.
+    pub delivery: Delivery,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
     /// Python settings of all steps.

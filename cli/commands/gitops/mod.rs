@@ -1,0 +1,30 @@
+//! The commands of GitOps: a git repository is the place where environments are changed.
+
+mod install_hook;
+mod receive;
+
+use crate::app::Context;
+use crate::error::CommandResult;
+
+/// Let commits of a git repository be applied by themselves.
+///
+/// The definition says which branch an environment follows, by `branch:`. A hook applies what is pushed. What is live
+/// stays as it is whenever a commit is broken, refused, or older than what is applied.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GitopsArgs {
+    #[command(subcommand)]
+    command: GitopsCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum GitopsCommand {
+    InstallHook(install_hook::InstallHookArgs),
+    Receive(receive::ReceiveArgs),
+}
+
+pub(crate) async fn run(context: &Context, args: &GitopsArgs) -> CommandResult {
+    match &args.command {
+        GitopsCommand::InstallHook(args) => install_hook::run(context, args),
+        GitopsCommand::Receive(args) => receive::run(context, args).await,
+    }
+}

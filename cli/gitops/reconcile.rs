@@ -1,0 +1,258 @@
+//! Brings an environment to a commit, or says why not. Hook, agent and webhook all come here; what is decided depends on the
+//! commit graph and on what is recorded, never on who asks.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use liminal_infra::apply::ApplyError;
+use liminal_infra::gitops::ancestry;
+use liminal_infra::gitops::decide;
+use liminal_infra::gitops::decide::Decision;
+use liminal_infra::gitops::decide::Known;
+use liminal_infra::gitops::decide::Refusal;
+use liminal_infra::gitops::decide::Skip;
+use liminal_infra::state::LockError;
+use liminal_schemas::definition::EnvironmentSettings;
+use liminal_schemas::gitops::GITOPS_SCHEMA;
+use liminal_schemas::gitops::Quarantine;
+use liminal_schemas::gitops::Trigger;
+use liminal_schemas::plan::Plan;
+
+use super::place::Place;
+use super::place::short;
+use crate::app::Context;
+use crate::error::CliError;
+use crate::error::While as _;
+use crate::exit_code::ExitCode;
+use crate::platform::ApplyFailure;
+use crate::platform::ApplyOptions;
+use crate::platform::Environment;
+use crate::platform::apply_summary;
+use crate::project;
+use crate::project::Project;
+use crate::render::plan_text;
+
+/// How often a plan is made again because somebody else was faster.
+const TRIES: usize = 5;
+
+/// What is wanted of an environment.
+pub(crate) struct Wanted<'a> {
+    /// The environment, as the definition that maps branches has it.
+    pub(crate) target: &'a EnvironmentSettings,
+    /// The commit that it is to be at.
+    pub(crate) commit: &'a str,
+    /// Whether guards are passed by.
+    pub(crate) force: bool,
+    /// Who asks.
+    pub(crate) trigger: Trigger,
+    /// How long to wait for somebody else who holds the lock.
+    pub(crate) lock_timeout: Duration,
+}
+
+/// What came of it.
+pub(crate) enum Outcome {
+    /// The commit is live now.
+    Applied,
+    /// The commit changes nothing, and is recorded as applied.
+    Unchanged,
+    /// Nothing was to be done.
+    Skipped(Skip),
+    /// The commit was not taken, and nothing was touched.
+    Refused(Refusal),
+    /// Its definition is broken. What is wrong with it has been said.
+    Broken,
+    /// It was begun and failed.
+    Failed(CliError),
+    /// Somebody else is at it.
+    Busy(CliError),
+}
+
+/// A repository, and the environment of it that is at hand.
+pub(crate) struct Reconciler<'a> {
+    place: &'a Place,
+    wanted: &'a Wanted<'a>,
+    context: Context,
+    environment: Environment,
+    stopped: &'a AtomicBool,
+}
+
+impl<'a> Reconciler<'a> {
+    /// Connects to an environment.
+    pub(crate) async fn connect(
+        context: &Context,
+        place: &'a Place,
+        wanted: &'a Wanted<'a>,
+        stopped: &'a AtomicBool,
+    ) -> Result<Self, CliError> {
+        let mut settings = context.settings.clone();
+        settings.environment = wanted.target.environment.clone();
+        settings.directory = place.repository.path().to_owned();
+        let context = Context { settings, printer: context.printer.clone() };
+        let project = Some(wanted.target.project.clone());
+        let environment = Environment::on(&context, place.repository.path(), project, &wanted.target.platform).await?;
+        Ok(Self { place, wanted, context, environment, stopped })
+    }
+
+    /// The environment.
+    pub(crate) const fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Whether the commit may be applied, as things stand.
+    pub(crate) async fn decide(&self) -> Result<Decision, CliError> {
+        let loaded = self.environment.state().await?;
+        let applied = loaded.as_ref().and_then(|loaded| loaded.state.applied.clone());
+        let rolled_back = match &applied {
+            Some(applied) => self.environment.is_rolled_back(&applied.source).await?,
+            None => false,
+        };
+        let quarantine = self.environment.quarantine().await?;
+        let applied = applied.map(|applied| applied.source);
+        let relation = match applied.as_ref().and_then(|applied| applied.commit.as_ref()) {
+            Some(applied) => Some(
+                ancestry::relation(self.place.repository.git(), self.wanted.commit, applied)
+                    .or_failed(|| format!("the history of commit {} can not be read", short(self.wanted.commit)))?,
+            ),
+            None => None,
+        };
+        let known = Known { applied, rolled_back, quarantine };
+        Ok(decide::decide(self.wanted.commit, relation, &known, self.wanted.force))
+    }
+
+    /// Reads the definition at the commit. None, after saying what is wrong with it, when it is broken.
+    pub(crate) fn read(&self) -> Result<Option<Project>, CliError> {
+        match self.place.project(self.wanted.commit, &self.wanted.target.environment)? {
+            Ok(project) => {
+                project::show(&self.context, &project.loaded.report);
+                Ok(Some(project))
+            }
+            Err(report) => {
+                project::show(&self.context, &report);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The plan that brings the environment to the commit.
+    pub(crate) async fn plan(&self, project: &Project) -> Result<Plan, CliError> {
+        self.environment.plan(project, false).await
+    }
+
+    /// Brings the environment to the commit. An error is one that has nothing to do with the commit, so that the same one
+    /// may be tried again.
+    pub(crate) async fn reconcile(&self) -> Result<Outcome, CliError> {
+        for _ in 0..TRIES {
+            match self.decide().await? {
+                Decision::Skip(skip) => return Ok(Outcome::Skipped(skip)),
+                Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
+                Decision::Act(reason) => self.say_begin(&reason.to_string()),
+            }
+            let Some(project) = self.read()? else {
+                self.put_in_quarantine("its definition is broken").await?;
+                return Ok(Outcome::Broken);
+            };
+            let plan = self.plan(&project).await?;
+            self.context.printer.data(&plan_text::text(&plan, &self.context.printer.out));
+            match self.carry_out(&project, &plan).await {
+                Ok(outcome) => {
+                    self.environment.lift_quarantine().await?;
+                    return Ok(outcome);
+                }
+                // Somebody else was faster: what they did decides what is left to do.
+                Err(ApplyFailure::Apply(ApplyError::Stale(_) | ApplyError::Overtaken)) => {}
+                Err(ApplyFailure::Apply(error @ ApplyError::Lock(LockError::Held { .. }))) => {
+                    return Ok(Outcome::Busy(ApplyFailure::Apply(error).explain(&plan)));
+                }
+                Err(ApplyFailure::Apply(error @ ApplyError::Operations(_))) => {
+                    self.put_in_quarantine(&error.to_string()).await?;
+                    return Ok(Outcome::Failed(ApplyFailure::Apply(error).explain(&plan)));
+                }
+                Err(failure) => return Err(failure.explain(&plan)),
+            }
+        }
+        Ok(Outcome::Busy(CliError::new("others change the environment all the time").exit(ExitCode::LockHeld)))
+    }
+
+    async fn carry_out(&self, project: &Project, plan: &Plan) -> Result<Outcome, ApplyFailure> {
+        let options = ApplyOptions {
+            approved: true,
+            delete_data: false,
+            lock_timeout: self.wanted.lock_timeout,
+            trigger: Some(self.wanted.trigger),
+        };
+        if !plan.has_changes {
+            self.environment.record_commit(plan, &options).await?;
+            return Ok(Outcome::Unchanged);
+        }
+        let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
+        let report = self.environment.attempt(&self.context, files, plan, &options, self.stopped).await?;
+        self.context.printer.data(&format!("{}\n", apply_summary(plan, &report)));
+        Ok(Outcome::Applied)
+    }
+
+    fn say_begin(&self, reason: &str) {
+        let (environment, commit) = (&self.wanted.target.environment, short(self.wanted.commit));
+        self.context.printer.data(&format!("{environment}: commit {commit} is taken up, since {reason}\n"));
+    }
+
+    async fn put_in_quarantine(&self, reason: &str) -> Result<(), CliError> {
+        let quarantine = Quarantine {
+            schema: GITOPS_SCHEMA,
+            commit: self.wanted.commit.to_owned(),
+            reason: reason.lines().next().unwrap_or_default().to_owned(),
+            at: self.environment.now(),
+            trigger: Some(self.wanted.trigger),
+        };
+        self.environment.put_in_quarantine(&quarantine).await
+    }
+}
+
+/// Says what came of it, and gives the exit code that it stands for.
+pub(crate) fn tell(context: &Context, wanted: &Wanted<'_>, outcome: &Outcome) -> ExitCode {
+    let environment = &wanted.target.environment;
+    let commit = short(wanted.commit);
+    let complain = |error: &CliError| context.printer.complain(&error.render(&context.printer.err));
+    match outcome {
+        Outcome::Applied => ExitCode::Ok,
+        Outcome::Unchanged => {
+            context
+                .printer
+                .data(&format!("{environment}: commit {commit} changes nothing, and is recorded as applied\n"));
+            ExitCode::Ok
+        }
+        Outcome::Skipped(skip) => {
+            context.printer.data(&format!("{environment}: commit {commit} is left alone: {skip}\n"));
+            ExitCode::Ok
+        }
+        Outcome::Refused(refusal) => {
+            let error = CliError::new(format!("{environment} does not take commit {commit}: {refusal}"));
+            complain(&match refusal {
+                Refusal::Quarantined(_) => error.hint("push a newer commit, or use force once the reason is gone"),
+                Refusal::NotDescendant { .. } => error
+                    .hint("what is live stays as it is; `git push -o liminal-force` applies it all the same")
+                    .hint("an agent takes it with `liminal gitops agent --once --force`"),
+            });
+            ExitCode::Refused
+        }
+        Outcome::Broken => {
+            complain(
+                &CliError::new(format!("{environment} does not take commit {commit}: its definition is broken"))
+                    .hint("what is live stays as it is; push a commit that mends the definition"),
+            );
+            ExitCode::Error
+        }
+        Outcome::Failed(error) => {
+            complain(error);
+            complain(
+                &CliError::new(format!("{environment} does not take commit {commit}"))
+                    .hint("what is live stays as it is; the commit is in quarantine until there is a newer one"),
+            );
+            error.exit
+        }
+        Outcome::Busy(error) => {
+            complain(error);
+            error.exit
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! GitOps with real repositories and real pushes.
+
+mod hook;
+mod world;
