@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Destroy(commands::destroy::DestroyArgs),
     History(commands::history::HistoryArgs),
     Rollback(commands::rollback::RollbackArgs),
+    Drift(commands::drift::DriftArgs),
     Gitops(commands::gitops::GitopsArgs),
     Run(commands::run::RunArgs),
     Runs(commands::runs::RunsArgs),

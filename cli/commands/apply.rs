@@ -50,7 +50,8 @@ pub(crate) struct Approval {
     lock_timeout: std::time::Duration,
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+/// A length of time as flags have it: `30s`, `5m`, `500ms`.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.parse().map_err(|_| "write 30s, 5m or 500ms".to_owned())?;
     let factor = match &text[digits.len()..] {

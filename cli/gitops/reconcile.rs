@@ -31,6 +31,7 @@ use crate::platform::Environment;
 use crate::platform::apply_summary;
 use crate::project;
 use crate::project::Project;
+use crate::render;
 use crate::render::plan_text;
 
 /// How often a plan is made again because somebody else was faster.
@@ -68,6 +69,17 @@ pub(crate) enum Outcome {
     Busy(CliError),
 }
 
+/// What was seen of drift.
+#[derive(Default)]
+pub(crate) struct SeenDrift {
+    /// What differs, for people; empty when nothing does.
+    pub(crate) text: String,
+    /// How many things differ still.
+    pub(crate) drifted: usize,
+    /// How many were put back.
+    pub(crate) healed: usize,
+}
+
 /// A repository, and the environment of it that is at hand.
 pub(crate) struct Reconciler<'a> {
     place: &'a Place,
@@ -92,11 +104,6 @@ impl<'a> Reconciler<'a> {
         let project = Some(wanted.target.project.clone());
         let environment = Environment::on(&context, place.repository.path(), project, &wanted.target.platform).await?;
         Ok(Self { place, wanted, context, environment, stopped })
-    }
-
-    /// The environment.
-    pub(crate) const fn environment(&self) -> &Environment {
-        &self.environment
     }
 
     /// Whether the commit may be applied, as things stand.
@@ -174,13 +181,41 @@ impl<'a> Reconciler<'a> {
         Ok(Outcome::Busy(CliError::new("others change the environment all the time").exit(ExitCode::LockHeld)))
     }
 
-    async fn carry_out(&self, project: &Project, plan: &Plan) -> Result<Outcome, ApplyFailure> {
-        let options = ApplyOptions {
+    /// Looks for drift from what is recorded, and puts it back if asked to. The commit has no say in this.
+    pub(crate) async fn look_for_drift(&self, heal: bool) -> Result<SeenDrift, CliError> {
+        let files = Arc::new(self.place.snapshot(self.wanted.commit)?);
+        let Some(looked) = self.environment.look_for_drift(&files).await? else { return Ok(SeenDrift::default()) };
+        if looked.drift.is_empty() {
+            return Ok(SeenDrift::default());
+        }
+        let style = &self.context.printer.out;
+        let found = render::drift::text(&looked.drift, looked.resources, style);
+        let text = format!("{}: drift\n{found}", self.wanted.target.environment);
+        let drifted = looked.drift.len();
+        if !heal {
+            return Ok(SeenDrift { text, drifted, healed: 0 });
+        }
+        let environment = &self.wanted.target.environment;
+        let applied = looked.commit().and_then(|commit| self.place.project(commit, environment).ok()?.ok());
+        let files = applied.as_ref().map_or(files, |project| Arc::clone(&project.snapshot));
+        let plan = looked.plan(applied.as_ref().map(|project| &project.loaded.resolved))?;
+        let report = self.environment.attempt(&self.context, (files, None), &plan, &self.options(), self.stopped).await;
+        let report = report.map_err(|failure| failure.explain(&plan))?;
+        let text = format!("{text}{}\n", apply_summary(&plan, &report));
+        Ok(SeenDrift { text, drifted: 0, healed: drifted })
+    }
+
+    const fn options(&self) -> ApplyOptions {
+        ApplyOptions {
             approved: true,
             delete_data: false,
             lock_timeout: self.wanted.lock_timeout,
             trigger: Some(self.wanted.trigger),
-        };
+        }
+    }
+
+    async fn carry_out(&self, project: &Project, plan: &Plan) -> Result<Outcome, ApplyFailure> {
+        let options = self.options();
         if !plan.has_changes {
             self.environment.record_commit(plan, &options).await?;
             return Ok(Outcome::Unchanged);
@@ -208,51 +243,76 @@ impl<'a> Reconciler<'a> {
     }
 }
 
+impl Outcome {
+    /// The outcome in a word, as status files and metrics have it.
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Skipped(_) => "skipped",
+            Self::Refused(_) => "refused",
+            Self::Broken => "broken",
+            Self::Failed(_) => "failed",
+            Self::Busy(_) => "busy",
+        }
+    }
+}
+
+/// What came of it, in words.
+pub(crate) struct Told {
+    /// What goes to stdout.
+    pub(crate) data: String,
+    /// What goes to stderr.
+    pub(crate) complaint: String,
+    /// The exit code that it stands for.
+    pub(crate) exit: ExitCode,
+}
+
 /// Says what came of it, and gives the exit code that it stands for.
 pub(crate) fn tell(context: &Context, wanted: &Wanted<'_>, outcome: &Outcome) -> ExitCode {
+    let told = told(context, wanted, outcome);
+    context.printer.data(&told.data);
+    context.printer.complain(&told.complaint);
+    told.exit
+}
+
+/// What came of it, in words. What was said while it was done is not said again.
+pub(crate) fn told(context: &Context, wanted: &Wanted<'_>, outcome: &Outcome) -> Told {
     let environment = &wanted.target.environment;
     let commit = short(wanted.commit);
-    let complain = |error: &CliError| context.printer.complain(&error.render(&context.printer.err));
+    let fine = |data: String| Told { data, complaint: String::new(), exit: ExitCode::Ok };
+    let bad = |error: &CliError| Told {
+        data: String::new(),
+        complaint: error.render(&context.printer.err),
+        exit: error.exit,
+    };
     match outcome {
-        Outcome::Applied => ExitCode::Ok,
+        Outcome::Applied => fine(String::new()),
         Outcome::Unchanged => {
-            context
-                .printer
-                .data(&format!("{environment}: commit {commit} changes nothing, and is recorded as applied\n"));
-            ExitCode::Ok
+            fine(format!("{environment}: commit {commit} changes nothing, and is recorded as applied\n"))
         }
-        Outcome::Skipped(skip) => {
-            context.printer.data(&format!("{environment}: commit {commit} is left alone: {skip}\n"));
-            ExitCode::Ok
-        }
+        Outcome::Skipped(skip) => fine(format!("{environment}: commit {commit} is left alone: {skip}\n")),
         Outcome::Refused(refusal) => {
             let error = CliError::new(format!("{environment} does not take commit {commit}: {refusal}"));
-            complain(&match refusal {
+            bad(&match refusal {
                 Refusal::Quarantined(_) => error.hint("push a newer commit, or use force once the reason is gone"),
                 Refusal::NotDescendant { .. } => error
                     .hint("what is live stays as it is; `git push -o liminal-force` applies it all the same")
                     .hint("an agent takes it with `liminal gitops agent --once --force`"),
-            });
-            ExitCode::Refused
+            }
+            .exit(ExitCode::Refused))
         }
         Outcome::Broken => {
-            complain(
-                &CliError::new(format!("{environment} does not take commit {commit}: its definition is broken"))
-                    .hint("what is live stays as it is; push a commit that mends the definition"),
-            );
-            ExitCode::Error
+            bad(&CliError::new(format!("{environment} does not take commit {commit}: its definition is broken"))
+                .hint("what is live stays as it is; push a commit that mends the definition"))
         }
         Outcome::Failed(error) => {
-            complain(error);
-            complain(
-                &CliError::new(format!("{environment} does not take commit {commit}"))
-                    .hint("what is live stays as it is; the commit is in quarantine until there is a newer one"),
-            );
-            error.exit
+            let why = CliError::new(format!("{environment} does not take commit {commit}"))
+                .hint("what is live stays as it is; the commit is in quarantine until there is a newer one");
+            let style = &context.printer.err;
+            let complaint = format!("{}{}", error.render(style), why.render(style));
+            Told { data: String::new(), complaint, exit: error.exit }
         }
-        Outcome::Busy(error) => {
-            complain(error);
-            error.exit
-        }
+        Outcome::Busy(error) => bad(error),
     }
 }

@@ -195,6 +195,7 @@ pub(crate) fn summary(plan: &Plan, report: &ApplyReport) -> String {
     let verb = match plan.purpose {
         PlanPurpose::Apply => "Applied",
         PlanPurpose::Rollback => "Rolled back",
+        PlanPurpose::Heal => "Healed",
         PlanPurpose::Destroy => "Destroyed",
     };
     let mut live: Vec<String> = report

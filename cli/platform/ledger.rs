@@ -16,6 +16,9 @@ use super::objects::ControlObjects;
 use crate::error::CliError;
 use crate::error::While as _;
 
+/// How many entries of a history are looked at for the last one that is no healing.
+const LOOKED_AT: usize = 50;
+
 /// All entries of a history.
 const ALL: usize = usize::MAX;
 
@@ -36,11 +39,13 @@ impl Environment {
 
     /// Whether the last thing that happened to this environment was a rollback from what is recorded as applied.
     pub(crate) async fn is_rolled_back(&self, applied: &SourceVersion) -> Result<bool, CliError> {
-        let last = history::history(&ControlObjects(self.store()), self.name(), 1)
+        let last = history::history(&ControlObjects(self.store()), self.name(), LOOKED_AT)
             .await
             .map_err(|error| CliError::because("the history can not be read", error.as_ref()))?;
+        // What was healed is what was there before.
+        let mut deeds = last.iter().filter(|entry| entry.command != PlanPurpose::Heal.as_str());
         let is_rollback = |entry: &HistoryEntry| entry.command == PlanPurpose::Rollback.as_str();
-        Ok(last.first().is_some_and(|entry| is_rollback(entry) && entry.applied.source == *applied))
+        Ok(deeds.next().is_some_and(|entry| is_rollback(entry) && entry.applied.source == *applied))
     }
 
     /// The commit that this environment does not take.

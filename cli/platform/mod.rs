@@ -4,6 +4,7 @@ mod apply_bars;
 mod applying;
 mod artifacts;
 mod aws;
+mod drifting;
 mod effects;
 mod environment;
 mod forecast;

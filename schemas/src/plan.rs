@@ -68,6 +68,8 @@ pub enum PlanPurpose {
     Apply,
     /// To make an earlier release live again.
     Rollback,
+    /// To put back what is recorded.
+    Heal,
     /// To remove everything.
     Destroy,
 }
@@ -78,6 +80,7 @@ impl PlanPurpose {
         match self {
             Self::Apply => "apply",
             Self::Rollback => "rollback",
+            Self::Heal => "heal",
             Self::Destroy => "destroy",
         }
     }

@@ -393,7 +393,10 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             trigger: self.terms.trigger,
         };
         let state = &mut self.session.state;
-        state.applied = Some(applied.clone());
+        // Healing puts back what was applied, and makes it no newer.
+        if self.plan.purpose != PlanPurpose::Heal {
+            state.applied = Some(applied.clone());
+        }
         let serial = state.serial + 1;
         let entry = HistoryEntry {
             schema: STATE_SCHEMA,

@@ -99,6 +99,7 @@ pub struct Mirror {
     folder: PathBuf,
     address: String,
     timeout: Duration,
+    own_ssh: bool,
 }
 
 /// What a remote has.
@@ -109,11 +110,12 @@ pub struct Head {
 }
 
 impl Mirror {
-    /// Opens the copy in a folder, or makes it.
+    /// Opens the copy in a folder, or makes it. A fetch takes no longer than `timeout`. `own_ssh` says that git is told by its
+    /// own variables which ssh to start; otherwise it is one that never asks.
     ///
     /// # Errors
     /// When the address is none that is followed, or the folder can not be used.
-    pub fn open(folder: &Path, address: &str, timeout: Duration) -> Result<Self, MirrorError> {
+    pub fn open(folder: &Path, address: &str, timeout: Duration, own_ssh: bool) -> Result<Self, MirrorError> {
         if let Some(problem) = problem_with_address(address) {
             return Err(MirrorError::BadAddress { address: without_credentials(address), problem });
         }
@@ -122,7 +124,7 @@ impl Mirror {
         options.bare(true).external_template(false).mkpath(true);
         Repository::init_opts(folder, &options)
             .map_err(|source| MirrorError::Copy { folder: folder.to_owned(), source })?;
-        Ok(Self { folder: folder.to_owned(), address: address.to_owned(), timeout })
+        Ok(Self { folder: folder.to_owned(), address: address.to_owned(), timeout, own_ssh })
     }
 
     /// The address, without what it holds of credentials.
@@ -138,7 +140,8 @@ impl Mirror {
     pub async fn fetch(&self) -> Result<(), MirrorError> {
         let head = self.remote_head().await?;
         let refspec = ["+refs/heads/*:refs/heads/*"];
-        let options = ["--prune", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head"];
+        let options =
+            ["--prune", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head"];
         let mut args = vec!["fetch", "--quiet", "--atomic", "--update-head-ok"];
         args.extend(options);
         args.extend(["--", &self.address]);
@@ -189,9 +192,13 @@ impl Mirror {
         for name in FOREIGN_VARIABLES {
             command.env_remove(name);
         }
-        command.env("GIT_DIR", ".").env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true").env("SSH_ASKPASS", "true");
+        command
+            .env("GIT_DIR", ".")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_ASKPASS", "true")
+            .env("SSH_ASKPASS", "true");
         command.env("SSH_ASKPASS_REQUIRE", "never").env("LC_ALL", "C");
-        if !is_set("GIT_SSH_COMMAND") && !is_set("GIT_SSH") {
+        if !self.own_ssh {
             command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15");
         }
         // A group of its own, so that a helper of git's that hangs ends with it.
@@ -219,7 +226,8 @@ impl Mirror {
         let lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
         let complaint: Vec<String> = lines.take(4).map(|line| line.replace(&self.address, &address)).collect();
         let complaint = complaint.join("; ");
-        let denied = ["authentication failed", "permission denied", "could not read username", "could not read password"];
+        let denied =
+            ["authentication failed", "permission denied", "could not read username", "could not read password"];
         let lower = complaint.to_lowercase();
         if denied.iter().any(|sign| lower.contains(sign)) {
             return MirrorError::Denied { address, complaint };
@@ -245,13 +253,13 @@ async fn end_group(group: Option<u32>) {
     let _ = kill;
 }
 
-fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.is_empty())
-}
-
 /// What keeps a text from being the address of a remote, if anything does.
 fn problem_with_address(address: &str) -> Option<&'static str> {
-    let known = ["https://", "http://", "ssh://", "file://"];
+    let known = ["https://", "ssh://", "file://"];
+    let here = |host: &str| {
+        ["localhost", "127.0.0.1", "[::1]"].contains(&host.split_once(':').map_or(host, |(host, _)| host))
+            || host.starts_with("[::1]")
+    };
     if address.is_empty() {
         Some("it is empty")
     } else if address.len() > MAX_ADDRESS_BYTES {
@@ -262,6 +270,10 @@ fn problem_with_address(address: &str) -> Option<&'static str> {
         Some("it holds control characters")
     } else if address.contains("::") {
         Some("transports of other programs are not used; write https://, ssh:// or file://, or HOST:PATH")
+    } else if address.starts_with("http://") {
+        // What is not encrypted may be anybody's.
+        let host = host_of(address).is_some_and(here);
+        (!host).then_some("http:// is taken from this machine alone; write https://")
     } else if address.contains("://") && !known.iter().any(|scheme| address.starts_with(scheme)) {
         Some("write https://, ssh:// or file://, or HOST:PATH")
     } else if host_of(address).is_some_and(|host| host.starts_with('-')) {
@@ -302,9 +314,14 @@ mod tests {
 
     #[test]
     fn addresses_of_files_ssh_and_https_are_followed() {
-        for address in
-            ["https://example.invalid/x.git", "ssh://git@host/x.git", "git@host:x.git", "file:///srv/x.git", "/srv/x.git"]
-        {
+        for address in [
+            "https://example.invalid/x.git",
+            "ssh://git@host/x.git",
+            "git@host:x.git",
+            "file:///srv/x.git",
+            "/srv/x.git",
+            "http://127.0.0.1:8080/x.git",
+        ] {
             assert_eq!(problem_with_address(address), None, "{address}");
         }
     }
@@ -322,6 +339,8 @@ mod tests {
             "fd::7",
             "ftp://host/x",
             "https://host/\nx",
+            "http://example.invalid/x.git",
+            "http://127.0.0.1@example.invalid/x.git",
         ];
         for address in bad {
             assert!(problem_with_address(address).is_some(), "{address:?}");

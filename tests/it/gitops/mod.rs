@@ -1,4 +1,5 @@
 //! GitOps with real repositories and real pushes.
 
+mod agent;
 mod hook;
 mod world;

@@ -96,7 +96,9 @@ impl World {
         let history = self.json(&["history", "-o", "json", "-e", "staging"]);
         let entries = history.as_array().expect("a list").iter().rev();
         let trigger = |entry: &serde_json::Value| entry["applied"]["trigger"].as_str().unwrap_or("terminal").to_owned();
-        entries.map(|entry| format!("{} by {}", entry["command"].as_str().unwrap_or_default(), trigger(entry))).collect()
+        entries
+            .map(|entry| format!("{} by {}", entry["command"].as_str().unwrap_or_default(), trigger(entry)))
+            .collect()
     }
 
     /// Changes the greeting and commits.
