@@ -60,6 +60,7 @@ fn dispatch(context: &Context, command: Command) -> CommandResult {
         Command::Bootstrap(args) => block_on(commands::bootstrap::run(context, &args)),
         Command::Plan(args) => block_on(commands::plan::run(context, &args)),
         Command::Apply(args) => block_on(commands::apply::run(context, &args)),
+        Command::Approve(args) => block_on(commands::approve::run(context, &args)),
         Command::Destroy(args) => block_on(commands::destroy::run(context, &args)),
         Command::History(args) => block_on(commands::history::run(context, &args)),
         Command::Rollback(args) => block_on(commands::rollback::run(context, &args)),

@@ -72,6 +72,7 @@ pub(crate) enum Command {
     Bootstrap(commands::bootstrap::BootstrapArgs),
     Plan(commands::plan::PlanArgs),
     Apply(commands::apply::ApplyArgs),
+    Approve(commands::approve::ApproveArgs),
     Destroy(commands::destroy::DestroyArgs),
     History(commands::history::HistoryArgs),
     Rollback(commands::rollback::RollbackArgs),

@@ -9,6 +9,7 @@ use liminal_infra::source::Snapshot;
 use liminal_schemas::definition;
 use liminal_schemas::definition::Loaded;
 use liminal_schemas::definition::read::DEFAULT_ENVIRONMENT;
+use liminal_schemas::delivery::Delivery;
 use liminal_schemas::finding::Report;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
@@ -76,14 +77,17 @@ pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snaps
     result.or_failed(|| "the project's files can not be read".to_owned())
 }
 
-/// The project and what carries the environment at hand out, read from the work tree, and nothing else of the definition.
-pub(crate) fn platform(context: &Context, directory: &Path) -> Result<(Option<ProjectName>, PlatformSpec), CliError> {
+/// The project and the settings of the environment at hand, read from the work tree, and nothing else of the definition.
+pub(crate) fn platform(
+    context: &Context,
+    directory: &Path,
+) -> Result<(Option<ProjectName>, PlatformSpec, Delivery), CliError> {
     let snapshot = snapshot(directory, None)?;
     let name = &context.settings.environment;
     match definition::environment(&snapshot, definition_file(directory), Some(name)) {
-        Ok(settings) => Ok((Some(settings.project), settings.platform)),
+        Ok(settings) => Ok((Some(settings.project), settings.platform, settings.delivery)),
         // This machine needs no settings, so that no definition, however broken, keeps anybody from what is on it.
-        Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok((None, PlatformSpec::Local)),
+        Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok((None, PlatformSpec::Local, Delivery::default())),
         Err(report) => Err(refuse(context, &report)),
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command: its help text, its arguments, and one function that carries it out.
 
 pub(crate) mod apply;
+pub(crate) mod approve;
 pub(crate) mod artifacts;
 pub(crate) mod bootstrap;
 pub(crate) mod cancel;

@@ -65,6 +65,8 @@ pub(crate) enum Outcome {
     Broken,
     /// It was begun and failed.
     Failed(CliError),
+    /// Its plan waits for an approval.
+    Waiting(CliError),
     /// Somebody else is at it.
     Busy(CliError),
 }
@@ -102,7 +104,14 @@ impl<'a> Reconciler<'a> {
         settings.directory = place.repository.path().to_owned();
         let context = Context { settings, printer: context.printer.clone() };
         let project = Some(wanted.target.project.clone());
-        let environment = Environment::on(&context, place.repository.path(), project, &wanted.target.platform).await?;
+        let environment = Environment::on(
+            &context,
+            place.repository.path(),
+            project,
+            &wanted.target.platform,
+            wanted.target.delivery.protected,
+        )
+        .await?;
         Ok(Self { place, wanted, context, environment, stopped })
     }
 
@@ -171,6 +180,7 @@ impl<'a> Reconciler<'a> {
                 Err(ApplyFailure::Apply(error @ ApplyError::Lock(LockError::Held { .. }))) => {
                     return Ok(Outcome::Busy(ApplyFailure::Apply(error).explain(&plan)));
                 }
+                Err(ApplyFailure::NotApproved(error)) => return Ok(Outcome::Waiting(error)),
                 Err(ApplyFailure::Apply(error @ ApplyError::Operations(_))) => {
                     self.put_in_quarantine(&error.to_string()).await?;
                     return Ok(Outcome::Failed(ApplyFailure::Apply(error).explain(&plan)));
@@ -253,6 +263,7 @@ impl Outcome {
             Self::Refused(_) => "refused",
             Self::Broken => "broken",
             Self::Failed(_) => "failed",
+            Self::Waiting(_) => "waiting",
             Self::Busy(_) => "busy",
         }
     }
@@ -313,6 +324,6 @@ pub(crate) fn told(context: &Context, wanted: &Wanted<'_>, outcome: &Outcome) ->
             let complaint = format!("{}{}", error.render(style), why.render(style));
             Told { data: String::new(), complaint, exit: error.exit }
         }
-        Outcome::Busy(error) => bad(error),
+        Outcome::Waiting(error) | Outcome::Busy(error) => bad(error),
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct ApplyOptions {
 pub(crate) enum ApplyFailure {
     /// What it is carried out with could not be had.
     Setup(CliError),
+    /// The environment is protected, and nobody has approved the plan.
+    NotApproved(CliError),
     /// The apply did not get to its end.
     Apply(ApplyError),
 }
@@ -64,7 +66,7 @@ impl ApplyFailure {
     /// The failure as it is shown.
     pub(crate) fn explain(self, plan: &Plan) -> CliError {
         match self {
-            Self::Setup(error) => error,
+            Self::Setup(error) | Self::NotApproved(error) => error,
             Self::Apply(error) => explain(plan, &error),
         }
     }
@@ -102,6 +104,7 @@ impl Environment {
         options: &ApplyOptions,
         stopped: &AtomicBool,
     ) -> Result<ApplyReport, ApplyFailure> {
+        self.check_approved(plan).await?;
         let progress = Progress::new(&context.printer);
         let mut documents = recorded(self.state().await.map_err(ApplyFailure::Setup)?.as_ref());
         documents.extend(plan.documents.resources.clone());

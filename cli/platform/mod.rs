@@ -2,6 +2,7 @@
 
 mod apply_bars;
 mod applying;
+mod approving;
 mod artifacts;
 mod aws;
 mod drifting;
@@ -24,6 +25,7 @@ pub(crate) use self::applying::ApplyFailure;
 pub(crate) use self::applying::ApplyOptions;
 pub(crate) use self::applying::stop_flag;
 pub(crate) use self::applying::summary as apply_summary;
+pub(crate) use self::approving::shown as shown_plan;
 pub(crate) use self::aws::explain_account;
 pub(crate) use self::environment::Carrier;
 pub(crate) use self::environment::Environment;

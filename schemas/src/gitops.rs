@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::digest::Digest;
 use crate::time::UtcTime;
 
 /// The version of the GitOps documents that this code writes.
@@ -30,6 +31,20 @@ impl Trigger {
             Self::Webhook => "webhook",
         }
     }
+}
+
+/// `state/<env>/approvals/<plan>.json`: somebody approved a plan for a protected environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// See [`GITOPS_SCHEMA`].
+    pub schema: u32,
+    /// What was approved: see [`Plan::approval_digest`](crate::plan::Plan::approval_digest).
+    pub plan: Digest,
+    /// Who approved, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    pub at: UtcTime,
 }
 
 /// `state/<env>.quarantine.json`: the commit that failed, which nobody tries again before there is another one.

@@ -60,6 +60,11 @@ pub fn lock(environment: &EnvironmentName) -> String {
     format!("state/{environment}.lock.json")
 }
 
+/// The approval of a plan.
+pub fn approval(environment: &EnvironmentName, plan: &Digest) -> String {
+    format!("state/{environment}/approvals/{}.json", plan.hex())
+}
+
 /// The commit that an environment does not take.
 pub fn quarantine(environment: &EnvironmentName) -> String {
     format!("state/{environment}.quarantine.json")

@@ -293,7 +293,19 @@ pub struct PlanDocuments {
 }
 
 impl Plan {
-    /// The plan's identity: what a journal and an approval name.
+    /// What an approval names: the plan without what is only told beside it, such as what the next runs would do, so that
+    /// a run that ends meanwhile takes no approval away.
+    pub fn approval_digest(&self) -> Digest {
+        let mut plan = self.clone();
+        plan.notes.clear();
+        plan.liminal.clear();
+        for change in &mut plan.pipelines {
+            change.forecast.clear();
+        }
+        plan.digest()
+    }
+
+    /// The plan's identity: what a journal names.
     pub fn digest(&self) -> Digest {
         Digest::of_document(self)
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::written;
 use crate::cache_key::CacheKeyParts;
+use crate::gitops::Approval;
 use crate::gitops::Quarantine;
 use crate::message::StepMessage;
 use crate::plan::Plan;
@@ -49,6 +50,7 @@ const DOCUMENTS: &[Document] = &[
     document::<Journal>("journal"),
     document::<HistoryEntry>("history-entry"),
     document::<Quarantine>("quarantine"),
+    document::<Approval>("approval"),
     document::<RunRecord>("run"),
     document::<AttemptRecord>("attempt"),
     document::<AttemptFailure>("attempt-failure"),

@@ -2,4 +2,5 @@
 
 mod agent;
 mod hook;
+mod protected;
 mod world;
