@@ -15,6 +15,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use liminal_functions::clock::SystemClock;
+use liminal_functions::executor::Stop;
+use liminal_functions::local::store::DirectoryStore;
 use liminal_functions::ports::Clock as _;
 use liminal_infra::gitops::mirror::Mirror;
 use liminal_infra::gitops::mirror::MirrorError;
@@ -36,6 +38,8 @@ use super::reconcile::Wanted;
 use super::reconcile::told;
 use super::targets;
 use super::targets::Unknown;
+use super::webhook::MAX_BODY_BYTES;
+use super::webhook::Webhook;
 use crate::app::Context;
 use crate::error::CliError;
 use crate::error::CommandResult;
@@ -84,6 +88,8 @@ pub(crate) struct AgentOptions {
     pub(crate) timeout: Duration,
     /// Whether git knows by its own variables which ssh to start.
     pub(crate) own_ssh: bool,
+    /// The secret that deliveries of a code host are signed with; none where nobody tells of pushes.
+    pub(crate) secret: Option<String>,
 }
 
 struct Agent<'a> {
@@ -118,8 +124,17 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
     let patience = (options.interval * PATIENCE_INTERVALS + options.timeout).as_millis();
     let patience_millis = i64::try_from(patience).unwrap_or(i64::MAX);
     let status = Arc::new(Telling { status: Mutex::new(status), patience_millis });
+    let webhook = match &options.secret {
+        Some(secret) => {
+            let seen = DirectoryStore::open(home.join("webhook"))
+                .or_failed(|| format!("{} can not be written", home.display()))?;
+            Some(Webhook::new(secret, seen)?)
+        }
+        None => None,
+    };
+    let endpoint = Arc::new(Endpoint { status: Arc::clone(&status), webhook });
     if let Some(address) = options.listen {
-        listen(context, address, &home, Arc::clone(&status)).await?;
+        listen(context, address, &home, Arc::clone(&endpoint)).await?;
     }
     let mut interrupted = interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?;
     let stopped = stop_flag(interrupted.clone());
@@ -132,8 +147,14 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
         if let Err(error) = outcome {
             agent.say("remote", "", &error.render(&context.printer.err));
         }
-        let stop = interrupted.wait_for(|stop| *stop != liminal_functions::executor::Stop::No);
-        if tokio::time::timeout(options.interval, stop).await.is_ok() || agent.stopped.load(Ordering::Relaxed) {
+        let stop = interrupted.wait_for(|stop| *stop != Stop::No);
+        tokio::select! {
+            _ = stop => {}
+            () = tokio::time::sleep(options.interval) => {}
+            () = endpoint.told() => {}
+        }
+        // The flag is raised by a task of its own, which may not have come to it yet.
+        if *interrupted.borrow() != Stop::No {
             context.printer.say("The agent has stopped. Started again, it goes on where it was.");
             return Ok(ExitCode::Ok);
         }
@@ -246,7 +267,7 @@ impl Agent<'_> {
             target,
             commit: &commit,
             force: self.options.force,
-            trigger: Trigger::Agent,
+            trigger: if self.options.secret.is_some() { Trigger::Webhook } else { Trigger::Agent },
             lock_timeout: Duration::from_secs(1),
         };
         let reconciler = match Reconciler::connect(self.context, place, &wanted, &self.stopped).await {
@@ -349,40 +370,60 @@ impl Telling {
 }
 
 /// Tells of the agent on an address, which is written down in its home: port 0 stands for any that is free.
-async fn listen(context: &Context, address: SocketAddr, home: &Path, status: Arc<Telling>) -> Result<(), CliError> {
+async fn listen(context: &Context, address: SocketAddr, home: &Path, endpoint: Arc<Endpoint>) -> Result<(), CliError> {
     if !address.ip().is_loopback() {
         return Err(CliError::new(format!("{address} is no address of this machine alone"))
-            .hint("the agent tells of itself without a password: write 127.0.0.1:9464")
+            .hint("what is told here is neither encrypted nor behind a password: write 127.0.0.1:9464")
             .exit(ExitCode::Usage));
     }
     let failed = || format!("{address} can not be listened on");
     let listener = tokio::net::TcpListener::bind(address).await.or_failed(failed)?;
     let bound = listener.local_addr().or_failed(failed)?;
-    context.printer.say(&format!("Listening on http://{bound}: /healthz, /metrics"));
+    let receives = if endpoint.webhook.is_some() { "POST /, " } else { "" };
+    context.printer.say(&format!("Listening on http://{bound}: {receives}/healthz, /metrics"));
     let file = home.join("agent.address");
     std::fs::write(&file, format!("{bound}\n")).or_failed(|| format!("{} can not be written", file.display()))?;
-    tokio::spawn(http::serve(listener, status));
+    tokio::spawn(http::serve(listener, endpoint));
     Ok(())
 }
 
-impl Handler for Telling {
+/// What is answered over HTTP.
+struct Endpoint {
+    status: Arc<Telling>,
+    webhook: Option<Webhook>,
+}
+
+impl Endpoint {
+    /// Waits until somebody tells of a push; for ever where nobody does.
+    async fn told(&self) {
+        match &self.webhook {
+            Some(webhook) => webhook.wake.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Handler for Endpoint {
     fn body_limit(&self) -> usize {
-        0
+        if self.webhook.is_some() { MAX_BODY_BYTES } else { 0 }
     }
 
     async fn answer(&self, request: Request) -> Response {
+        if let Some(webhook) = self.webhook.as_ref().filter(|_| request.method == "POST" && request.path == "/") {
+            return webhook.receive(&request).await;
+        }
         if request.method != "GET" && request.method != "HEAD" {
             return Response::text(405, "only GET is answered");
         }
         match request.path.as_str() {
-            "/healthz" => match self.lock().problem(SystemClock.now(), self.patience_millis) {
+            "/healthz" => match self.status.lock().problem(SystemClock.now(), self.status.patience_millis) {
                 None => Response::text(200, "ok"),
                 Some(problem) => Response::text(503, problem),
             },
             "/metrics" => Response {
                 status: 200,
                 content_type: "text/plain; version=0.0.4; charset=utf-8",
-                body: self.lock().metrics(),
+                body: self.status.lock().metrics(),
             },
             _ => Response::text(404, "there is /healthz and /metrics"),
         }

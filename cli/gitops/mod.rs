@@ -1,7 +1,8 @@
 //! GitOps: commits of a repository carried out on environments, whoever noticed them.
 //!
 //! `place` is the repository, `targets` finds the environments that follow a branch, and `reconcile` brings one of them to
-//! a commit. `push` and `hook` serve a repository that is pushed to, `agent` follows a remote.
+//! a commit. `push` and `hook` serve a repository that is pushed to, `agent` follows a remote, woken by
+//! `webhook` where its host tells of pushes.
 
 pub(crate) mod agent;
 mod agent_status;
@@ -11,3 +12,4 @@ pub(crate) mod place;
 pub(crate) mod push;
 pub(crate) mod reconcile;
 pub(crate) mod targets;
+mod webhook;

@@ -54,23 +54,32 @@ pub(crate) struct AgentArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: &AgentArgs) -> CommandResult {
-    let folder = args.folder.trim_matches('/').to_owned();
-    if !folder.is_empty()
-        && let Some(problem) = path_problem(&folder)
-    {
-        return Err(CliError::new(format!("the folder of the project {problem}")).exit(ExitCode::Usage));
-    }
     let options = AgentOptions {
         remote: args.remote.clone(),
         home: context.settings.directory.join(&args.home),
-        folder,
+        folder: checked_folder(&args.folder)?,
         interval: args.interval,
         once: args.once,
         force: args.force,
         drift: args.drift,
         listen: args.listen,
         timeout: args.timeout,
-        own_ssh: env_vars::read("GIT_SSH_COMMAND").or_else(|| env_vars::read("GIT_SSH")).is_some(),
+        own_ssh: has_own_ssh(),
+        secret: None,
     };
     agent::run(context, &options).await
+}
+
+/// The folder of a project in a repository, which leads nowhere else.
+pub(super) fn checked_folder(folder: &str) -> Result<String, CliError> {
+    let folder = folder.trim_matches('/');
+    match path_problem(folder).filter(|_| !folder.is_empty()) {
+        Some(problem) => Err(CliError::new(format!("the folder of the project {problem}")).exit(ExitCode::Usage)),
+        None => Ok(folder.to_owned()),
+    }
+}
+
+/// Whether git is told by its own variables which ssh to start.
+pub(super) fn has_own_ssh() -> bool {
+    ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| env_vars::read(name).is_some())
 }

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use liminal_infra::source::FOLDER_KEY;
-use liminal_schemas::definition::path_problem;
 
+use super::agent::checked_folder;
 use crate::app::Context;
 use crate::error::CliError;
 use crate::error::CommandResult;
@@ -35,17 +35,12 @@ pub(crate) struct InstallHookArgs {
 
 pub(crate) fn run(context: &Context, args: &InstallHookArgs) -> CommandResult {
     let place = Place::open(&args.repository)?;
-    let folder = args.folder.as_deref().unwrap_or_default().trim_matches('/');
-    if !folder.is_empty()
-        && let Some(problem) = path_problem(folder)
-    {
-        return Err(CliError::new(format!("the folder of the project {problem}")).exit(ExitCode::Usage));
-    }
+    let folder = checked_folder(args.folder.as_deref().unwrap_or_default())?;
     let program = std::env::current_exe().or_failed(|| "this program can not tell where it lies".to_owned())?;
     let Some(program) = program.to_str() else {
         return Err(CliError::new(format!("the path of this program is no UTF-8: {}", program.display())));
     };
-    let values = [(PROGRAM_KEY, program), (FOLDER_KEY, folder), ("receive.advertisePushOptions", "true")];
+    let values = [(PROGRAM_KEY, program), (FOLDER_KEY, &folder), ("receive.advertisePushOptions", "true")];
     place.repository.configure(&values).or_failed(|| "the hook can not be installed".to_owned())?;
     let mut kinds = vec![Kind::PostReceive];
     if args.pre_receive {

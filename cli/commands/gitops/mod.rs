@@ -3,6 +3,7 @@
 mod agent;
 mod install_hook;
 mod receive;
+mod webhook;
 
 use crate::app::Context;
 use crate::error::CommandResult;
@@ -10,7 +11,7 @@ use crate::error::CommandResult;
 /// Let commits of a git repository be applied by themselves.
 ///
 /// The definition says which branch an environment follows, by `branch:`. A hook applies what is pushed; an agent follows a
-/// remote. What is live
+/// remote, by itself or when its host tells of a push. What is live
 /// stays as it is whenever a commit is broken, refused, or older than what is applied.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GitopsArgs {
@@ -23,6 +24,7 @@ enum GitopsCommand {
     Agent(agent::AgentArgs),
     InstallHook(install_hook::InstallHookArgs),
     Receive(receive::ReceiveArgs),
+    Webhook(webhook::WebhookArgs),
 }
 
 pub(crate) async fn run(context: &Context, args: &GitopsArgs) -> CommandResult {
@@ -30,5 +32,6 @@ pub(crate) async fn run(context: &Context, args: &GitopsArgs) -> CommandResult {
         GitopsCommand::Agent(args) => agent::run(context, args).await,
         GitopsCommand::InstallHook(args) => install_hook::run(context, args),
         GitopsCommand::Receive(args) => receive::run(context, args).await,
+        GitopsCommand::Webhook(args) => webhook::run(context, args).await,
     }
 }

@@ -3,4 +3,6 @@
 mod agent;
 mod hook;
 mod protected;
+mod race;
+mod webhook;
 mod world;

@@ -9,8 +9,7 @@ fn digest(text: &str) -> String {
 }
 
 fn world() -> World {
-    let world =
-        World::new(&DEFINITION.replace("staging: {branch: main}", "staging: {branch: main, protected: true}"));
+    let world = World::new(&DEFINITION.replace("staging: {branch: main}", "staging: {branch: main, protected: true}"));
     let _ = world.server().liminal(&["gitops", "install-hook", "repo.git"]).exits(0);
     world
 }
