@@ -65,6 +65,7 @@ fn dispatch(context: &Context, command: Command) -> CommandResult {
         Command::History(args) => block_on(commands::history::run(context, &args)),
         Command::Rollback(args) => block_on(commands::rollback::run(context, &args)),
         Command::Drift(args) => block_on(commands::drift::run(context, &args)),
+        Command::Verify(args) => block_on(commands::verify::run(context, &args)),
         Command::Gitops(args) => block_on(commands::gitops::run(context, &args)),
         Command::Run(args) => block_on(commands::run::run(context, &args)),
         Command::Runs(args) => block_on(commands::runs::run(context, &args)),

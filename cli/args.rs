@@ -77,6 +77,7 @@ pub(crate) enum Command {
     History(commands::history::HistoryArgs),
     Rollback(commands::rollback::RollbackArgs),
     Drift(commands::drift::DriftArgs),
+    Verify(commands::verify::VerifyArgs),
     Gitops(commands::gitops::GitopsArgs),
     Run(commands::run::RunArgs),
     Runs(commands::runs::RunsArgs),

@@ -29,5 +29,6 @@ pub(crate) mod schema;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod validate;
+pub(crate) mod verify;
 pub(crate) mod warden;
 pub(crate) mod why;

@@ -124,7 +124,7 @@ pub(crate) async fn before(context: &Context, place: &Place, updates: &[Update],
             let (trigger, lock_timeout) = (Trigger::Hook, LOCK_TIMEOUT);
             let wanted = Wanted { target, commit, force, trigger, lock_timeout };
             let reconciler = Reconciler::connect(context, place, &wanted, &stopped).await?;
-            let outcome = match reconciler.decide().await? {
+            let outcome = match reconciler.decide().await?.0 {
                 Decision::Refuse(refusal) => Some(Outcome::Refused(refusal)),
                 Decision::Skip(_) => None,
                 Decision::Act(_) => match reconciler.read()? {

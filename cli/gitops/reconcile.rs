@@ -115,9 +115,10 @@ impl<'a> Reconciler<'a> {
         Ok(Self { place, wanted, context, environment, stopped })
     }
 
-    /// Whether the commit may be applied, as things stand.
-    pub(crate) async fn decide(&self) -> Result<Decision, CliError> {
+    /// Whether the commit may be applied, as things stand, and the version of the state that says so.
+    pub(crate) async fn decide(&self) -> Result<(Decision, Option<String>), CliError> {
         let loaded = self.environment.state().await?;
+        let etag = loaded.as_ref().map(|loaded| loaded.etag.clone());
         let applied = loaded.as_ref().and_then(|loaded| loaded.state.applied.clone());
         let rolled_back = match &applied {
             Some(applied) => self.environment.is_rolled_back(&applied.source).await?,
@@ -133,7 +134,7 @@ impl<'a> Reconciler<'a> {
             None => None,
         };
         let known = Known { applied, rolled_back, quarantine };
-        Ok(decide::decide(self.wanted.commit, relation, &known, self.wanted.force))
+        Ok((decide::decide(self.wanted.commit, relation, &known, self.wanted.force), etag))
     }
 
     /// Reads the definition at the commit. None, after saying what is wrong with it, when it is broken.
@@ -159,7 +160,8 @@ impl<'a> Reconciler<'a> {
     /// may be tried again.
     pub(crate) async fn reconcile(&self) -> Result<Outcome, CliError> {
         for _ in 0..TRIES {
-            match self.decide().await? {
+            let (decision, etag) = self.decide().await?;
+            match decision {
                 Decision::Skip(skip) => return Ok(Outcome::Skipped(skip)),
                 Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
                 Decision::Act(reason) => self.say_begin(&reason.to_string()),
@@ -169,6 +171,10 @@ impl<'a> Reconciler<'a> {
                 return Ok(Outcome::Broken);
             };
             let plan = self.plan(&project).await?;
+            // The plan must be against the state that was decided on: what came in between may be a newer commit.
+            if plan.base.etag != etag {
+                continue;
+            }
             self.context.printer.data(&plan_text::text(&plan, &self.context.printer.out));
             match self.carry_out(&project, &plan).await {
                 Ok(outcome) => {

@@ -20,6 +20,7 @@ mod resources;
 mod running;
 mod store;
 mod summary;
+mod verifying;
 
 pub(crate) use self::applying::ApplyFailure;
 pub(crate) use self::applying::ApplyOptions;
@@ -32,3 +33,4 @@ pub(crate) use self::environment::Environment;
 pub(crate) use self::local::find_program;
 pub(crate) use self::running::Cancelled;
 pub(crate) use self::running::Carry;
+pub(crate) use self::verifying::Verified;

@@ -74,6 +74,14 @@ impl Environment {
 }
 
 impl<'w> Workshop<'w> {
+    /// What builds bundles; none on this machine, which needs none.
+    pub(super) fn bundles(&self) -> Option<&Bundles<'w>> {
+        match &self.tools {
+            Tools::Local(_) => None,
+            Tools::Aws { bundles, .. } => Some(bundles),
+        }
+    }
+
     /// The resources that can be made from what is at hand.
     pub(super) fn resources<'a>(&'a self) -> PlatformResources<'a>
     where

@@ -55,7 +55,7 @@ fn runner() -> &'static Path {
 }
 
 /// A bucket of its own for a test, and the variables by which `liminal` finds it.
-fn with_bucket(project: Project, emulator: &Emulator, bucket: &str) -> Project {
+pub fn with_bucket(project: Project, emulator: &Emulator, bucket: &str) -> Project {
     let made = tools().aws(emulator).args(["s3", "mb", &format!("s3://{bucket}")]).output().expect("the AWS CLI runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     with_aws(project, emulator)

@@ -233,3 +233,23 @@ fn what_the_hook_reads_must_come_from_git() {
         let _ = crate::harness::wait(child, &["receive"]).exits(1).says(says);
     }
 }
+
+#[test]
+fn what_is_deployed_is_verified_from_its_commit() {
+    let world = World::with_hook(&[]);
+    let _ = world.push("main").exits(0);
+    let verified = world.liminal(&["verify", "-e", "staging"]).exits(0);
+    insta::assert_snapshot!(world.plain(&verified.stdout), @"
+    WHAT              DEPLOYED  FROM THE COMMIT
+    release of greet  [ID]  [ID]         same
+    package [ID]  [ID]  [ID]         same
+    What is deployed is what commit [ID] makes.
+    ");
+    let packages = world.path().join(".liminal/staging/objects/packages");
+    for entry in std::fs::read_dir(packages).expect("packages").flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "zip") {
+            std::fs::write(entry.path(), "tampered with").expect("the package is written");
+        }
+    }
+    let _ = world.liminal(&["verify", "-e", "staging"]).exits(1).prints("differs").prints("1 of 2 differ");
+}

@@ -1,6 +1,7 @@
 //! GitOps with real repositories and real pushes.
 
 mod agent;
+mod cloud;
 mod hook;
 mod protected;
 mod race;
