@@ -6,6 +6,7 @@ mod commands;
 mod env_vars;
 mod error;
 mod exit_code;
+mod gitops;
 mod interrupt;
 mod past_keys;
 mod platform;

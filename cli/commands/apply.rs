@@ -50,7 +50,8 @@ pub(crate) struct Approval {
     lock_timeout: std::time::Duration,
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+/// A length of time as flags have it: `30s`, `5m`, `500ms`.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.parse().map_err(|_| "write 30s, 5m or 500ms".to_owned())?;
     let factor = match &text[digits.len()..] {
@@ -120,7 +121,12 @@ fn read(file: &Path) -> Result<Plan, CliError> {
 impl Approval {
     /// What an apply is told.
     pub(crate) fn options(&self, approved: bool, delete_data: bool) -> ApplyOptions {
-        ApplyOptions { approved: approved || self.auto_approve, delete_data, lock_timeout: self.lock_timeout }
+        ApplyOptions {
+            approved: approved || self.auto_approve,
+            delete_data,
+            lock_timeout: self.lock_timeout,
+            trigger: None,
+        }
     }
 }
 

@@ -1,14 +1,17 @@
 //! One file per command: its help text, its arguments, and one function that carries it out.
 
 pub(crate) mod apply;
+pub(crate) mod approve;
 pub(crate) mod artifacts;
 pub(crate) mod bootstrap;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod destroy;
 pub(crate) mod doctor;
+pub(crate) mod drift;
 pub(crate) mod emulate_tasks;
 pub(crate) mod explain;
+pub(crate) mod gitops;
 pub(crate) mod graph;
 pub(crate) mod help_topic;
 pub(crate) mod history;
@@ -27,5 +30,6 @@ pub(crate) mod schema;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod validate;
+pub(crate) mod verify;
 pub(crate) mod warden;
 pub(crate) mod why;

@@ -58,6 +58,9 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
     if let Some(file) = &args.out {
         context.printer.say(&format!("Saved. To carry it out: liminal apply {}", file.display()));
     }
+    if environment.is_protected() && plan.has_changes {
+        environment.say_approval(context, &plan).await?;
+    }
     let has_changes = plan.has_changes;
     // The process is about to end: handing a large definition back piece by piece would take longer than all of the plan's
     // own work.

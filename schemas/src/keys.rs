@@ -80,6 +80,16 @@ pub fn lock(environment: &EnvironmentName) -> String {
     format!("state/{environment}.lock.json")
 }
 
+/// The approval of a plan.
+pub fn approval(environment: &EnvironmentName, plan: &Digest) -> String {
+    format!("state/{environment}/approvals/{}.json", plan.hex())
+}
+
+/// The commit that an environment does not take.
+pub fn quarantine(environment: &EnvironmentName) -> String {
+    format!("state/{environment}.quarantine.json")
+}
+
 /// One entry of an environment's history, in the order of serials.
 pub fn history(environment: &EnvironmentName, serial: u64) -> String {
     format!("{}{serial:010}.json", history_prefix(environment))

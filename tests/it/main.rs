@@ -11,6 +11,7 @@ mod commands;
 mod definition;
 mod docs;
 mod faults;
+mod gitops;
 mod kill;
 mod main_job;
 mod main_job_aws;

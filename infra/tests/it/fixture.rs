@@ -384,6 +384,7 @@ impl World {
             id: format!("apply-{pid}"),
             lineage: format!("lineage-{pid}"),
             by: None,
+            trigger: None,
             lock: LockRequest { holder: holder(pid), timeout: std::time::Duration::ZERO, is_alive: &|_| false },
             spill: &spill,
             delete_data,

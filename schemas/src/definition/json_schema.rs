@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::written;
 use crate::cache_key::CacheKeyParts;
+use crate::gitops::Approval;
+use crate::gitops::Quarantine;
 use crate::message::StepMessage;
 use crate::plan::Plan;
 use crate::release::PackageSpec;
@@ -47,6 +49,8 @@ const DOCUMENTS: &[Document] = &[
     document::<Lock>("lock"),
     document::<Journal>("journal"),
     document::<HistoryEntry>("history-entry"),
+    document::<Quarantine>("quarantine"),
+    document::<Approval>("approval"),
     document::<RunRecord>("run"),
     document::<AttemptRecord>("attempt"),
     document::<AttemptFailure>("attempt-failure"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::delivery::Delivery;
 use crate::finding::Spanned;
 use crate::map::BATCH_INPUT;
 use crate::map::ITEM_INPUT;
@@ -50,6 +51,8 @@ pub struct Definition {
     pub environments: Vec<EnvironmentName>,
     /// What carries the chosen one out.
     pub platform: PlatformSpec,
+    /// How changes come to it.
+    pub delivery: Delivery,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
     /// Python settings of all steps.

@@ -75,6 +75,10 @@ pub(super) struct Included {
 struct Environment {
     /// What carries it out. Default: local.
     platform: Option<Platform>,
+    /// The branch whose commits `liminal gitops` applies to it. Without it, only people apply to it.
+    branch: Option<String>,
+    /// Whether every plan must be approved with `liminal approve` before it is carried out. Default: false.
+    protected: Option<bool>,
     /// The AWS region: `eu-central-1`. Required on AWS.
     region: Option<Region>,
     /// The AWS account, twelve digits in quotes. When given, nothing is ever changed in another one.

@@ -47,6 +47,8 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
     what: "an environment",
     keys: &[
         "platform",
+        "branch",
+        "protected",
         "region",
         "account",
         "bucket",
@@ -173,7 +175,8 @@ pub(crate) fn hint_for(key: &str) -> Option<&'static str> {
         "bucket" => "it is a key of an environment on AWS, and of `object:` in a trigger",
         "log-retention" => "use `log_retention:`",
         "foreach" | "for_each" => "use `map:`",
-        "sql" | "network" | "branch" | "protected" => "this is not part of this version",
+        "branch" | "protected" => "it is a key of an environment: `environments: {staging: {branch: main}}`",
+        "sql" | "network" => "this is not part of this version",
         _ => return None,
     })
 }

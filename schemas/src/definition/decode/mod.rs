@@ -20,6 +20,8 @@ mod step;
 mod triggers;
 mod units;
 
+pub(super) use environment::EnvironmentSpec;
+pub(super) use environment::all_environments;
 pub(super) use environment::environment;
 pub(super) use environment::environments;
 pub(super) use environment::overlay_shape;

@@ -76,6 +76,7 @@ pub(in crate::definition) fn project(
         let finding = Finding::error(Code::MissingKey, &place, "the project has no pipelines");
         cx.push(finding.hint("give it one under `pipelines:`, or name files that have some under `include:`"));
     }
+    let delivery = environments.deliveries.get(&environment).cloned().unwrap_or_default();
     let platform = environments.platforms.get(&environment).cloned().unwrap_or(PlatformSpec::Local);
     Some(Definition {
         project: project?,
@@ -84,6 +85,7 @@ pub(in crate::definition) fn project(
         environment,
         environments: environments.overlays.keys().cloned().collect(),
         platform,
+        delivery,
         keep: shared.keep.map_or(DEFAULT_KEEP, |keep| keep as usize),
         python: shared.python,
         params: shared.params,

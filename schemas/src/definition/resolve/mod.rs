@@ -25,6 +25,7 @@ use crate::definition::model::Definition;
 use crate::definition::model::Entry;
 use crate::definition::model::PipelineDefinition;
 use crate::definition::model::StepDefinition;
+use crate::delivery::Delivery;
 use crate::digest::Digest;
 use crate::files::ProjectFiles;
 use crate::finding::Code;
@@ -61,6 +62,8 @@ pub struct Resolved {
     pub environment: EnvironmentName,
     /// What carries that environment out.
     pub platform: PlatformSpec,
+    /// How changes come to it.
+    pub delivery: Delivery,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
     /// The releases, one for each pipeline.
@@ -89,6 +92,7 @@ pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut R
         project: definition.project.value.clone(),
         environment: definition.environment.clone(),
         platform: definition.platform.clone(),
+        delivery: definition.delivery.clone(),
         keep: definition.keep,
         releases,
         packages: resolver.packages.into_specs(),
