@@ -118,7 +118,10 @@ impl Board {
                 let status = style_of.paint(status_tone(commit.status), status_text(commit.status, style_of));
                 let items = commit.items.map(|counts| format!(", {} items, {} failed", counts.items, counts.failed));
                 let items = items.unwrap_or_default();
-                (format!("{} {status} {}", line.name, style_of.dim(format!("{took}{items}"))), format!("{step}: {} in {took}{items}", commit.status))
+                (
+                    format!("{} {status} {}", line.name, style_of.dim(format!("{took}{items}"))),
+                    format!("{step}: {} in {took}{items}", commit.status),
+                )
             }
             (None, Some(attempt)) => {
                 let again = if attempt.number > 1 { format!(", attempt {}", attempt.number) } else { String::new() };

@@ -53,7 +53,9 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
     };
     if let Some(item) = args.item {
         let Some(step) = &step else {
-            return Err(CliError::new("--item needs a step").hint("liminal logs STEP --item NUMBER").exit(ExitCode::Usage));
+            return Err(CliError::new("--item needs a step")
+                .hint("liminal logs STEP --item NUMBER")
+                .exit(ExitCode::Usage));
         };
         return item_logs(context, &environment, &name, Unit::item(step.clone(), item), args).await;
     }
@@ -66,7 +68,9 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
             for attempt in &progress.attempts {
                 let whole = progress.committed || attempt.failed;
                 if args.attempt.is_none_or(|wanted| wanted == attempt.number) {
-                    cursor.print(context, &environment, &name, (&Unit::step(step.clone()), attempt.number, whole), args).await?;
+                    cursor
+                        .print(context, &environment, &name, (&Unit::step(step.clone()), attempt.number, whole), args)
+                        .await?;
                 }
             }
         }

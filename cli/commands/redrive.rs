@@ -184,10 +184,7 @@ async fn prepare(
 }
 
 /// The parameters of a run that is taken up: those it had, and the defaults of those that are new.
-fn params(
-    release: &Release,
-    before: &BTreeMap<FieldName, Value>,
-) -> Result<BTreeMap<FieldName, Value>, CliError> {
+fn params(release: &Release, before: &BTreeMap<FieldName, Value>) -> Result<BTreeMap<FieldName, Value>, CliError> {
     let mut params = BTreeMap::new();
     for (name, spec) in &release.params {
         let value = before.get(name).cloned().or_else(|| spec.default.clone()).ok_or_else(|| {

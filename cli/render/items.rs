@@ -4,11 +4,11 @@ use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 
 use super::style::Style;
+use super::style::Tone;
 use super::style::one_line;
 use super::table::Align;
 use super::table::Cell;
 use super::table::Table;
-use super::style::Tone;
 use super::units::count;
 use crate::records::SeenItems;
 
@@ -23,8 +23,11 @@ pub(crate) fn text(run: &RunId, step: &StepName, seen: &SeenItems, style: &Style
                 (counts.failed, "failed"),
                 (counts.skipped, "skipped"),
             ];
-            let shown: Vec<String> =
-                parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+            let shown: Vec<String> = parts
+                .iter()
+                .filter(|(number, _)| *number > 0)
+                .map(|(number, word)| format!("{number} {word}"))
+                .collect();
             format!("{step}: {all}: {}\n", shown.join(", "))
         }
         None => format!("{step}: {} of {all} settled\n", seen.settled),
@@ -35,7 +38,11 @@ pub(crate) fn text(run: &RunId, step: &StepName, seen: &SeenItems, style: &Style
     let mut table = Table::new([("ITEM", Align::Right), ("CLASS", Align::Left), ("WHY", Align::Left)]);
     for commit in &seen.failed {
         let (Some(item), Some(failure)) = (commit.item, &commit.failure) else { continue };
-        table.row([item.to_string().into(), Cell::new(Tone::Bad, failure.class.as_str()), one_line(&failure.message).into()]);
+        table.row([
+            item.to_string().into(),
+            Cell::new(Tone::Bad, failure.class.as_str()),
+            one_line(&failure.message).into(),
+        ]);
     }
     text.push('\n');
     text.push_str(&table.render(style));

@@ -50,6 +50,14 @@ mod tests {
             (name("join"), Fate::Again("after score".to_owned())),
         ];
         let run = RunId::new("20261124-230239-x7k2").expect("valid");
-        insta::assert_snapshot!(text(&run, &fates, &Style::PLAIN), @"");
+        insta::assert_snapshot!(text(&run, &fates, &Style::PLAIN), @"
+        STEP               WHY
+        split  taken over
+        clean  taken over  though its definition or code has changed since
+        score  runs again  3 of 250 items did not succeed
+        join   runs again  after score
+
+        Taking up run 20261124-230239-x7k2 would run 2 steps, and take over 2 steps.
+        ");
     }
 }

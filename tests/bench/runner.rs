@@ -193,7 +193,9 @@ fn job(attempt: u32) -> AttemptJob {
         inputs: BTreeMap::new(),
         secrets: Arc::default(),
         run_status: None,
-        scheduled: liminal_schemas::run::Scheduled::in_utc(liminal_schemas::time::UtcTime::from_millis(1_800_000_000_000)),
+        scheduled: liminal_schemas::run::Scheduled::in_utc(liminal_schemas::time::UtcTime::from_millis(
+            1_800_000_000_000,
+        )),
         timeout: Duration::from_secs(60),
         stop: watch::channel(Stop::No).1,
     }

@@ -90,8 +90,10 @@ fn items_are_joined_in_their_order_whatever_they_are() {
 fn a_run_is_taken_up_with_new_code_and_only_the_item_that_failed_runs_again() {
     let project = project(25);
     project.edit("steps.py", "UNLUCKY = None", "UNLUCKY = 13");
-    let _ = project.liminal(&["run"]).exits(7).prints("1 of 25 items failed; the first is item 13: ValueError: unlucky");
-    insta::assert_snapshot!(project.ok(&["status", "--items", "square"]).lines().take(4).collect::<Vec<_>>().join("\n"), @"");
+    let _ =
+        project.liminal(&["run"]).exits(7).prints("1 of 25 items failed; the first is item 13: ValueError: unlucky");
+    let listed = project.ok(&["status", "--items", "square"]);
+    assert!(listed.contains("13  user   ValueError: unlucky (steps.py:13)") && listed.contains("1 failed"), "{listed}");
     project.edit("steps.py", "UNLUCKY = 13", "UNLUCKY = None");
     let preview = project.ok(&["redrive", "--dry-run"]);
     assert!(preview.contains("items did not succeed") && preview.contains("taken over"), "{preview}");

@@ -108,7 +108,8 @@ impl SqsQueue {
             })?;
             request = request.entries(entry);
         }
-        let sent = request.send().await.map_err(|error| self.failed(queue, ACTION, explain("SendMessageBatch")(error)))?;
+        let sent =
+            request.send().await.map_err(|error| self.failed(queue, ACTION, explain("SendMessageBatch")(error)))?;
         for refused in sent.failed() {
             if let Some(body) = refused.id().parse().ok().and_then(|index: usize| bodies.get(index)) {
                 self.send(queue, body, Duration::ZERO).await?;

@@ -97,7 +97,9 @@ pub fn decide(
                 }
             }
         }
-        None if now < last.lease_until && !is_dead(last) && !is_planted(Bug::LeasesDoNotCount) => AttemptDecision::Wait { until: last.lease_until },
+        None if now < last.lease_until && !is_dead(last) && !is_planted(Bug::LeasesDoNotCount) => {
+            AttemptDecision::Wait { until: last.lease_until }
+        }
         None => {
             let failure = lost_worker();
             match retry(retries, history, &failure, 1.0) {

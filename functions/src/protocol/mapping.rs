@@ -65,7 +65,8 @@ pub fn rows(content: &[u8]) -> Result<Vec<Value>, String> {
             let header = reader.headers().map_err(|error| format!("it is no CSV: {error}"))?.clone();
             let row = |record: csv::Result<csv::StringRecord>| {
                 let record = record.map_err(|error| format!("it is no CSV: {error}"))?;
-                let cells = header.iter().zip(&record).map(|(name, cell)| (name.to_owned(), Value::Text(cell.to_owned())));
+                let cells =
+                    header.iter().zip(&record).map(|(name, cell)| (name.to_owned(), Value::Text(cell.to_owned())));
                 Ok(Value::Map(cells.collect::<BTreeMap<_, _>>()))
             };
             reader.records().map(row).collect()

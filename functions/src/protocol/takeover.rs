@@ -36,8 +36,8 @@ mod tests {
 
     use super::*;
     use crate::simulated::pipeline::gate;
-    use crate::simulated::pipeline::run_record;
     use crate::simulated::pipeline::release;
+    use crate::simulated::pipeline::run_record;
     use crate::simulated::pipeline::step;
     use crate::simulated::pipeline::step_name;
 

@@ -55,7 +55,12 @@ impl<P: Platform> Runner<P> {
             let begun = !self.platform.store().list(&prefix).await?.is_empty();
             match why.cut(begun) {
                 Cut::Fail(failure) => {
-                    let mut commit = self.blank(context, &Unit::step(step.clone()), CommitStatus::Failed, self.platform.clock().now());
+                    let mut commit = self.blank(
+                        context,
+                        &Unit::step(step.clone()),
+                        CommitStatus::Failed,
+                        self.platform.clock().now(),
+                    );
                     commit.failure = Some(failure);
                     self.settle(context, commit).await?;
                 }

@@ -154,12 +154,7 @@ impl<P: Platform> Runner<P> {
     }
 
     /// Goes on from what is settled already, in place of whoever died before it could. False when it is not settled.
-    async fn go_on_if_settled(
-        &self,
-        context: &RunContext,
-        spec: &StepSpec,
-        unit: &Unit,
-    ) -> Result<bool, RunnerError> {
+    async fn go_on_if_settled(&self, context: &RunContext, spec: &StepSpec, unit: &Unit) -> Result<bool, RunnerError> {
         if let (Some(map), Some(_)) = (&spec.map, unit.item) {
             let Some(commit) = self.item_commit(context, unit).await? else { return Ok(false) };
             self.after_item(context, spec, map, unit, commit.status).await?;

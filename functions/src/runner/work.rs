@@ -82,8 +82,7 @@ impl<'a> Work<'a> {
             Item::Files(files) => {
                 let bytes = files.values().map(|file| file.bytes).sum();
                 let listing = DirectoryListing { files };
-                let artifact =
-                    Artifact { digest: Digest::of_document(&listing), kind: ArtifactKind::Directory, bytes };
+                let artifact = Artifact { digest: Digest::of_document(&listing), kind: ArtifactKind::Directory, bytes };
                 spec.inputs.insert(input.clone(), source_of(map).ok_or_else(|| poison("its source holds no files"))?);
                 given = Some((input, artifact));
                 several = Some(listing);
@@ -111,9 +110,7 @@ impl Work<'_> {
 /// Where the files of a map come from.
 fn source_of(map: &MapSpec) -> Option<InputSource> {
     match &map.over {
-        MapSource::Files { step, output } => {
-            Some(InputSource::Output { step: step.clone(), output: output.clone() })
-        }
+        MapSource::Files { step, output } => Some(InputSource::Output { step: step.clone(), output: output.clone() }),
         MapSource::Rows { .. } | MapSource::Values(_) | MapSource::Param { .. } => None,
     }
 }

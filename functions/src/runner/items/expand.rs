@@ -146,8 +146,7 @@ impl<P: Platform> Runner<P> {
         let items = match self.read_items(context, map, &prepared.inputs).await? {
             Ok(items) => items,
             Err(failure) => {
-                let mut commit =
-                    self.blank(context, &work.unit, CommitStatus::Failed, self.platform.clock().now());
+                let mut commit = self.blank(context, &work.unit, CommitStatus::Failed, self.platform.clock().now());
                 commit.inputs = prepared.input_digests();
                 commit.failure = Some(failure);
                 self.settle(context, commit).await?;

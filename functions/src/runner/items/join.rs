@@ -140,7 +140,13 @@ impl<P: Platform> Runner<P> {
                 counts.add(member.counts);
                 first_failure = first_failure.or(member.first_failure);
             }
-            BlockMarker { schema: RUN_SCHEMA, counts, outputs: BTreeMap::new(), metrics: BTreeMap::new(), first_failure }
+            BlockMarker {
+                schema: RUN_SCHEMA,
+                counts,
+                outputs: BTreeMap::new(),
+                metrics: BTreeMap::new(),
+                first_failure,
+            }
         };
         store.put_if_absent(&key, &documents::encode(&key, &marker)?).await?;
         Ok(())

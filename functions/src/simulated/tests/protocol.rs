@@ -22,9 +22,9 @@ use liminal_schemas::unit::Unit;
 
 use super::scheduler;
 use super::scheduler::Recovery;
+use crate::protocol::attempt::lost_worker;
 use crate::protocol::planted;
 use crate::protocol::planted::Bug;
-use crate::protocol::attempt::lost_worker;
 use crate::simulated::Faults;
 use crate::simulated::World;
 use crate::simulated::pipeline;

@@ -79,7 +79,8 @@ impl<'a> Resolver<'a> {
             InputSource::Model { .. } | InputSource::Trigger | InputSource::File { .. } => {
                 let message = format!("nothing can be mapped over `{}`", reference.value);
                 let finding = Finding::error(Code::InvalidValue, span, message);
-                self.findings.push(finding.hint("write a list, `params.NAME` of a list, or `STEP.OUTPUT` of a directory"));
+                self.findings
+                    .push(finding.hint("write a list, `params.NAME` of a list, or `STEP.OUTPUT` of a directory"));
                 None
             }
         }
@@ -97,7 +98,9 @@ impl<'a> Resolver<'a> {
         if let Some(plot) = definition.plots.values().next() {
             let message = "plots of single items can not be shown";
             let finding = Finding::error(Code::KeyNotApplicable, &plot.key, message);
-            self.findings.push(finding.related(span, "the map").hint("declare them under `outputs:`, or draw one in a step behind it"));
+            self.findings.push(
+                finding.related(span, "the map").hint("declare them under `outputs:`, or draw one in a step behind it"),
+            );
         }
     }
 }
