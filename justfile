@@ -42,7 +42,7 @@ schemas:
 
 # Whole runs over simulated machines with seeded faults: `just sim SEEDS=20000`, or `just sim SEED=7` to see one again.
 sim *SETTINGS:
-    env $(for setting in {{SETTINGS}}; do echo "LIMINAL_$setting"; done) cargo test --release -p liminal-functions --lib -- --nocapture simulated::tests::protocol
+    env $(for setting in {{SETTINGS}}; do echo "LIMINAL_$setting"; done) cargo test --workspace --features failpoints --lib -- --nocapture simulated::tests::protocol
 
 # Accepts changed snapshots after looking at each.
 snapshots:

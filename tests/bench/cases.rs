@@ -7,6 +7,7 @@ use std::process::Command;
 use std::process::Stdio;
 
 use crate::cloud;
+use crate::maps;
 use crate::measure;
 use crate::measure::Sample;
 use crate::measure::repeat;
@@ -29,6 +30,8 @@ pub struct Case {
 pub const ALL: &[Case] = &[
     Case { name: "chain", run: chain },
     Case { name: "fan", run: fan },
+    Case { name: "maps", run: maps::maps },
+    Case { name: "many", run: maps::many },
     Case { name: "plan", run: plan },
     Case { name: "version", run: version },
     Case { name: "artifact", run: artifact },

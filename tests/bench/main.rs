@@ -14,6 +14,7 @@
 
 mod cases;
 mod cloud;
+mod maps;
 mod measure;
 mod project;
 mod report;
