@@ -19,6 +19,7 @@ pub mod message;
 pub mod name;
 pub mod plan;
 pub mod platform;
+pub mod policy;
 pub mod release;
 pub mod run;
 pub mod state;

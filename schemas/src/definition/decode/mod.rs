@@ -8,6 +8,7 @@ pub(crate) mod keys;
 mod params;
 mod paths;
 mod pipeline;
+mod policies;
 mod project;
 mod run_line;
 mod scalars;
