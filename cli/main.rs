@@ -10,6 +10,7 @@ mod gitops;
 mod interrupt;
 mod past_keys;
 mod platform;
+mod policies;
 mod printer;
 mod progress;
 mod project;

@@ -15,6 +15,7 @@ use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
+use crate::policies;
 use crate::project;
 use crate::render::plan_text;
 
@@ -80,12 +81,17 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
         let revision = plan.base.source.commit.clone().filter(|_| !plan.base.source.dirty);
         let project = open_planned(context, &plan, revision.as_deref())?;
         let environment = Environment::of(context, &project).await?;
+        policies::check(context, &project, &plan)?;
         let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
         return carry_out(context, &environment, files, &plan, args.approval.options(true, false)).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
     let plan = environment.plan(&project, args.keep_runner).await?;
+    if let Err(denied) = policies::check(context, &project, &plan) {
+        context.printer.data(&plan_text::text(&plan, &context.printer.out));
+        return Err(denied);
+    }
     let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
     carry_out(context, &environment, files, &plan, args.approval.options(false, false)).await
 }

@@ -7,6 +7,7 @@ use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
 use crate::platform::Environment;
 use crate::platform::shown_plan;
+use crate::policies;
 use crate::project;
 
 /// Approve a plan for a protected environment.
@@ -72,5 +73,6 @@ async fn plan(context: &Context, args: &ApproveArgs) -> Result<(Environment, Pla
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
     let plan = environment.plan(&project, false).await?;
+    policies::check(context, &project, &plan)?;
     Ok((environment, plan))
 }

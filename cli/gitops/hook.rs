@@ -130,8 +130,8 @@ pub(crate) async fn before(context: &Context, place: &Place, updates: &[Update],
                 Decision::Act(_) => match reconciler.read()? {
                     None => Some(Outcome::Broken),
                     Some(project) => {
-                        reconciler.plan(&project).await?;
-                        None
+                        let plan = reconciler.plan(&project).await?;
+                        reconciler.check_policies(&project, &plan).err().map(Outcome::Denied)
                     }
                 },
             };

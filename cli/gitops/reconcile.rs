@@ -29,6 +29,7 @@ use crate::platform::ApplyFailure;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
 use crate::platform::apply_summary;
+use crate::policies;
 use crate::project;
 use crate::project::Project;
 use crate::render;
@@ -63,6 +64,8 @@ pub(crate) enum Outcome {
     Refused(Refusal),
     /// Its definition is broken. What is wrong with it has been said.
     Broken,
+    /// A policy of its definition denies the plan.
+    Denied(CliError),
     /// It was begun and failed.
     Failed(CliError),
     /// Its plan waits for an approval.
@@ -151,6 +154,11 @@ impl<'a> Reconciler<'a> {
         }
     }
 
+    /// Whether the plan would be allowed by the policies of the definition.
+    pub(crate) fn check_policies(&self, project: &Project, plan: &Plan) -> Result<(), CliError> {
+        policies::check(&self.context, project, plan)
+    }
+
     /// The plan that brings the environment to the commit.
     pub(crate) async fn plan(&self, project: &Project) -> Result<Plan, CliError> {
         self.environment.plan(project, false).await
@@ -176,6 +184,10 @@ impl<'a> Reconciler<'a> {
                 continue;
             }
             self.context.printer.data(&plan_text::text(&plan, &self.context.printer.out));
+            if let Err(denied) = self.check_policies(&project, &plan) {
+                self.put_in_quarantine(&denied.summary()).await?;
+                return Ok(Outcome::Denied(denied));
+            }
             match self.carry_out(&project, &plan).await {
                 Ok(outcome) => {
                     self.environment.lift_quarantine().await?;
@@ -268,6 +280,7 @@ impl Outcome {
             Self::Skipped(_) => "skipped",
             Self::Refused(_) => "refused",
             Self::Broken => "broken",
+            Self::Denied(_) => "denied",
             Self::Failed(_) => "failed",
             Self::Waiting(_) => "waiting",
             Self::Busy(_) => "busy",
@@ -330,6 +343,6 @@ pub(crate) fn told(context: &Context, wanted: &Wanted<'_>, outcome: &Outcome) ->
             let complaint = format!("{}{}", error.render(style), why.render(style));
             Told { data: String::new(), complaint, exit: error.exit }
         }
-        Outcome::Waiting(error) | Outcome::Busy(error) => bad(error),
+        Outcome::Denied(error) | Outcome::Waiting(error) | Outcome::Busy(error) => bad(error),
     }
 }

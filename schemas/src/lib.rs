@@ -23,6 +23,7 @@ pub mod platform;
 pub mod policy;
 pub mod release;
 pub mod run;
+pub mod run_policy;
 pub mod schedule;
 pub mod state;
 pub mod step;

@@ -58,10 +58,7 @@ pub fn maps() -> Vec<Outcome> {
     project.write("list.sh", &format!("seq -f '\"%g\"' {ITEMS} > \"$1\"\n"));
     let floor = repeat(2, || {
         let lines = "x\n".repeat(usize::try_from(ITEMS).expect("it fits"));
-        drop(measure::run_with_input(
-            Command::new("xargs").args(["-P2", "-n1", "true"]).stdout(Stdio::null()),
-            &lines,
-        ));
+        drop(measure::run_with_input(Command::new("xargs").args(["-P2", "-n1", "true"]).stdout(Stdio::null()), &lines));
     });
     let run = ["run", "--quiet", "--no-cache", "--jobs", "2"];
     let ran = repeat(2, || measure::run(&mut project.liminal(&run)));

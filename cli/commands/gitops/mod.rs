@@ -1,6 +1,7 @@
 //! The commands of GitOps: a git repository is the place where environments are changed.
 
 mod agent;
+mod ci;
 mod install_hook;
 mod receive;
 mod webhook;
@@ -22,6 +23,7 @@ pub(crate) struct GitopsArgs {
 #[derive(Debug, clap::Subcommand)]
 enum GitopsCommand {
     Agent(agent::AgentArgs),
+    Ci(ci::CiArgs),
     InstallHook(install_hook::InstallHookArgs),
     Receive(receive::ReceiveArgs),
     Webhook(webhook::WebhookArgs),
@@ -30,6 +32,7 @@ enum GitopsCommand {
 pub(crate) async fn run(context: &Context, args: &GitopsArgs) -> CommandResult {
     match &args.command {
         GitopsCommand::Agent(args) => agent::run(context, args).await,
+        GitopsCommand::Ci(args) => ci::run(context, args),
         GitopsCommand::InstallHook(args) => install_hook::run(context, args),
         GitopsCommand::Receive(args) => receive::run(context, args).await,
         GitopsCommand::Webhook(args) => webhook::run(context, args).await,

@@ -95,10 +95,11 @@ mod tests {
             "" => &definition,
             name => &definition["$defs"][name],
         };
-        let shapes: [(&Shape, &Value); 16] = [
+        let shapes: [(&Shape, &Value); 17] = [
             (&keys::PROJECT, at("")),
             (&keys::INCLUDED, &included),
             (&keys::ENVIRONMENT, at("Environment")),
+            (&keys::POLICY, at("Policy")),
             (&keys::FARGATE, at("Fargate")),
             (&keys::TRIGGER, at("Trigger")),
             (&keys::OBJECT, at("TriggerObject")),

@@ -13,9 +13,10 @@ use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
 use crate::platform::PlatformSpec;
-use crate::policy::Overlap;
+use crate::policy::Policy;
 use crate::release::ParamSpec;
 use crate::release::SecretRef;
+use crate::run_policy::Overlap;
 use crate::step::CachePolicy;
 use crate::step::Compute;
 use crate::step::FailureClass;
@@ -55,6 +56,8 @@ pub struct Definition {
     pub delivery: Delivery,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
+    /// Rules over what a plan would do.
+    pub policies: SpannedMap<FieldName, Policy>,
     /// Python settings of all steps.
     pub python: PythonSettings,
     /// Parameters of all pipelines.

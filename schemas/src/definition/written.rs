@@ -22,7 +22,7 @@ use crate::name::ModelName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
-use crate::policy::Overlap;
+use crate::run_policy::Overlap;
 use crate::step::Compute;
 use crate::step::Phase;
 use crate::template::Template;
@@ -57,6 +57,8 @@ pub(super) struct Definition {
     /// How many retired releases are kept for rollback. Default: 2.
     #[schemars(range(min = 0, max = 100))]
     keep: Option<u32>,
+    /// Rules over what a plan would do.
+    policies: Option<BTreeMap<FieldName, Policy>>,
     /// The pipelines.
     pipelines: Option<BTreeMap<PipelineName, Pipeline>>,
 }
@@ -106,8 +108,22 @@ struct Environment {
     /// How many retired releases are kept for rollback.
     #[schemars(range(min = 0, max = 100))]
     keep: Option<u32>,
+    /// Rules over what a plan would do.
+    policies: Option<BTreeMap<FieldName, Policy>>,
     /// Parts of pipelines that are laid over those of the project.
     pipelines: Option<BTreeMap<PipelineName, PipelinePart<StepPart>>>,
+}
+
+/// A rule over what a plan would do: CEL over `project`, `environment`, `pipelines`, `steps` and `permissions`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Policy {
+    /// The plan is not carried out when this holds.
+    deny: Option<String>,
+    /// It is said when this holds.
+    warn: Option<String>,
+    /// What to say.
+    message: Option<String>,
 }
 
 /// What carries an environment out.

@@ -1,8 +1,10 @@
 //! GitOps with real repositories and real pushes.
 
 mod agent;
+mod ci;
 mod cloud;
 mod hook;
+mod policies;
 mod protected;
 mod race;
 mod webhook;

@@ -37,6 +37,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "env",
         "defaults",
         "keep",
+        "policies",
         "pipelines",
     ],
 };
@@ -62,9 +63,12 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
         "env",
         "defaults",
         "keep",
+        "policies",
         "pipelines",
     ],
 };
+
+pub(crate) const POLICY: Shape = Shape { what: "a policy", keys: &["deny", "warn", "message"] };
 
 pub(crate) const FARGATE: Shape =
     Shape { what: "the fargate settings", keys: &["image", "cluster", "subnets", "security_groups", "public_ip"] };

@@ -10,6 +10,7 @@ mod params;
 mod params_file;
 mod paths;
 mod pipeline;
+mod policies;
 mod project;
 mod run_line;
 mod scalars;

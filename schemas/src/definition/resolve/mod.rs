@@ -38,11 +38,12 @@ use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
 use crate::platform::PlatformSpec;
-use crate::policy::RunPolicy;
+use crate::policy::Policy;
 use crate::release::PackageSpec;
 use crate::release::ParamSpec;
 use crate::release::RELEASE_SCHEMA;
 use crate::release::Release;
+use crate::run_policy::RunPolicy;
 use crate::step::ArtifactKind;
 use crate::step::StepSpec;
 use crate::value::ValueType;
@@ -66,6 +67,8 @@ pub struct Resolved {
     pub delivery: Delivery,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
+    /// Rules over what a plan would do.
+    pub policies: BTreeMap<FieldName, Policy>,
     /// The releases, one for each pipeline.
     pub releases: BTreeMap<PipelineName, Release>,
     /// The documents that package digests in the releases stand for.
@@ -94,6 +97,7 @@ pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut R
         platform: definition.platform.clone(),
         delivery: definition.delivery.clone(),
         keep: definition.keep,
+        policies: definition.policies.iter().map(|(name, entry)| (name.clone(), entry.value.clone())).collect(),
         releases,
         packages: resolver.packages.into_specs(),
     })
