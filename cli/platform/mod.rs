@@ -16,6 +16,7 @@ mod objects;
 mod planning;
 mod plots;
 mod probing;
+mod promoting;
 mod resources;
 mod running;
 mod store;
