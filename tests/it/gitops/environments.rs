@@ -25,7 +25,19 @@ fn project() -> Project {
 #[test]
 fn every_value_of_a_definition_has_a_place_that_it_comes_from() {
     let project = project();
-    insta::assert_snapshot!(project.ok(&["config", "-e", "prod", "--explain"]), @"");
+    insta::assert_snapshot!(project.ok(&["config", "-e", "prod", "--explain"]), @r#"
+    KEY                                     VALUE                                  FROM
+    owner                                   "data"                                 base.yml:1
+    params.greeting.type                    "string"                               base.yml:2
+    params.greeting.default                 "hallo"                                liminal.yml:7
+    params.loud                             false                                  base.yml:2
+    project                                 "demo"                                 liminal.yml:1
+    extends                                 "base.yml"                             liminal.yml:2
+    include                                 ["pipelines/*.yml"]                    liminal.yml:3
+    pipelines.greet.steps.say.run           ["sh", "say.sh", "{{ params.greeting…  pipelines/greet.yml:5
+    pipelines.greet.steps.say.outputs.text  "text.txt"                             pipelines/greet.yml:6
+    pipelines.greet.steps.say.when          "params.loud == false"                 pipelines/greet.yml:7
+    "#);
     let values = project.json(&["config", "-e", "staging", "-o", "json"]);
     let greeting = values.as_array().expect("a list").iter().find(|value| value["path"] == "params.greeting");
     assert_eq!(greeting.expect("a greeting")["file"], "base.yml");
