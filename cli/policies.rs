@@ -1,7 +1,5 @@
 //! Holds the policies of a definition against a plan, and says what they find.
 
-use std::fmt::Write as _;
-
 use liminal_schemas::plan::Plan;
 use liminal_schemas::policy;
 use liminal_schemas::policy::Effect;
@@ -13,21 +11,21 @@ use crate::project::Project;
 
 /// Says what policies warn of, and refuses a plan that one of them denies.
 pub(crate) fn check(context: &Context, project: &Project, plan: &Plan) -> Result<(), CliError> {
-    let mut denied = String::new();
-    let mut first = None;
+    let mut denied: Option<CliError> = None;
     for verdict in policy::judge(&project.loaded.resolved, plan) {
-        match verdict.effect {
-            Effect::Warn => context.printer.warn(&format!("policy {}: {}", verdict.name, verdict.reason)),
-            Effect::Deny => {
-                first.get_or_insert_with(|| verdict.name.clone());
-                let _ =
-                    write!(denied, "{}{}: {}", if denied.is_empty() { "" } else { "\n" }, verdict.name, verdict.reason);
+        let (name, reason) = (&verdict.name, &verdict.reason);
+        match (verdict.effect, denied.take()) {
+            (Effect::Warn, before) => {
+                context.printer.warn(&format!("policy {name}: {reason}"));
+                denied = before;
             }
+            (Effect::Deny, None) => {
+                let environment = &plan.environment;
+                let error = CliError::new(format!("the plan for {environment} is denied by policy {name}: {reason}"));
+                denied = Some(error.exit(ExitCode::Refused));
+            }
+            (Effect::Deny, Some(first)) => denied = Some(first.hint(format!("policy {name} denies it too: {reason}"))),
         }
     }
-    let Some(first) = first else { return Ok(()) };
-    Err(CliError::new(format!("the plan for {} is denied by policy {first}", plan.environment))
-        .hint(denied)
-        .hint("policies stand under `policies:` of the definition")
-        .exit(ExitCode::Refused))
+    denied.map_or(Ok(()), |error| Err(error.hint("policies stand under `policies:` of the definition")))
 }

@@ -1,3 +1,5 @@
+use liminal_schemas::state::HistoryEntry;
+
 use crate::app::Context;
 use crate::args::Format;
 use crate::error::CommandResult;
@@ -62,7 +64,7 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult 
             Cell::new(Tone::Dim, units::age(environment.now(), entry.applied.at)),
             Cell::new(Tone::Bold, &entry.command),
             Cell::new(Tone::Dim, format!("{commit}{edited}")),
-            Cell::new(Tone::Dim, entry.applied.by.as_deref().unwrap_or_default()),
+            Cell::new(Tone::Dim, who(entry)),
             Cell::new(Tone::Plain, changes.join(", ")),
         ]);
     }
@@ -72,4 +74,13 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult 
         context.printer.data(&table.render(&context.printer.out));
     }
     Ok(ExitCode::Ok)
+}
+
+/// Who did it, and by what.
+fn who(entry: &HistoryEntry) -> String {
+    let by = entry.applied.by.as_deref().unwrap_or_default();
+    match entry.applied.trigger {
+        Some(trigger) => format!("{by} ({})", trigger.as_str()),
+        None => by.to_owned(),
+    }
 }

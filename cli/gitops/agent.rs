@@ -8,7 +8,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -25,12 +24,11 @@ use liminal_schemas::definition::EnvironmentSettings;
 use liminal_schemas::gitops::Trigger;
 use liminal_schemas::name::EnvironmentName;
 
+use super::agent_endpoint::Endpoint;
+use super::agent_endpoint::Telling;
+use super::agent_endpoint::listen;
 use super::agent_status::AgentStatus;
 use super::agent_status::Followed;
-use super::http;
-use super::http::Handler;
-use super::http::Request;
-use super::http::Response;
 use super::place::Place;
 use super::reconcile::Reconciler;
 use super::reconcile::Told;
@@ -38,7 +36,6 @@ use super::reconcile::Wanted;
 use super::reconcile::told;
 use super::targets;
 use super::targets::Unknown;
-use super::webhook::MAX_BODY_BYTES;
 use super::webhook::Webhook;
 use crate::app::Context;
 use crate::error::CliError;
@@ -353,79 +350,6 @@ impl Agent<'_> {
         };
         if let Err(error) = write() {
             self.context.printer.warn(&format!("{STATUS_FILE} can not be written: {error}"));
-        }
-    }
-}
-
-/// The status, shared with those who ask for it.
-struct Telling {
-    status: Mutex<AgentStatus>,
-    patience_millis: i64,
-}
-
-impl Telling {
-    fn lock(&self) -> MutexGuard<'_, AgentStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Tells of the agent on an address, which is written down in its home: port 0 stands for any that is free.
-async fn listen(context: &Context, address: SocketAddr, home: &Path, endpoint: Arc<Endpoint>) -> Result<(), CliError> {
-    if !address.ip().is_loopback() {
-        return Err(CliError::new(format!("{address} is no address of this machine alone"))
-            .hint("what is told here is neither encrypted nor behind a password: write 127.0.0.1:9464")
-            .exit(ExitCode::Usage));
-    }
-    let failed = || format!("{address} can not be listened on");
-    let listener = tokio::net::TcpListener::bind(address).await.or_failed(failed)?;
-    let bound = listener.local_addr().or_failed(failed)?;
-    let receives = if endpoint.webhook.is_some() { "POST /, " } else { "" };
-    context.printer.say(&format!("Listening on http://{bound}: {receives}/healthz, /metrics"));
-    let file = home.join("agent.address");
-    std::fs::write(&file, format!("{bound}\n")).or_failed(|| format!("{} can not be written", file.display()))?;
-    tokio::spawn(http::serve(listener, endpoint));
-    Ok(())
-}
-
-/// What is answered over HTTP.
-struct Endpoint {
-    status: Arc<Telling>,
-    webhook: Option<Webhook>,
-}
-
-impl Endpoint {
-    /// Waits until somebody tells of a push; for ever where nobody does.
-    async fn told(&self) {
-        match &self.webhook {
-            Some(webhook) => webhook.wake.notified().await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl Handler for Endpoint {
-    fn body_limit(&self) -> usize {
-        if self.webhook.is_some() { MAX_BODY_BYTES } else { 0 }
-    }
-
-    async fn answer(&self, request: Request) -> Response {
-        if let Some(webhook) = self.webhook.as_ref().filter(|_| request.method == "POST" && request.path == "/") {
-            return webhook.receive(&request).await;
-        }
-        if request.method != "GET" && request.method != "HEAD" {
-            return Response::text(405, "only GET is answered");
-        }
-        match request.path.as_str() {
-            "/healthz" => match self.status.lock().problem(SystemClock.now(), self.status.patience_millis) {
-                None => Response::text(200, "ok"),
-                Some(problem) => Response::text(503, problem),
-            },
-            "/metrics" => Response {
-                status: 200,
-                content_type: "text/plain; version=0.0.4; charset=utf-8",
-                body: self.status.lock().metrics(),
-            },
-            _ => Response::text(404, "there is /healthz and /metrics"),
         }
     }
 }

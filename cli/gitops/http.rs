@@ -19,8 +19,8 @@ const MAX_HEADERS: usize = 64;
 /// How long a client may take for its request, and for taking the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many connections are served at once; further ones wait.
-const CONNECTIONS: usize = 64;
+/// How many connections are served at once; further ones wait. With the largest bodies of a webhook these are 400 MiB.
+const CONNECTIONS: usize = 16;
 
 /// How much of a body that is not wanted is read and thrown away, so that the client sees the answer and no reset.
 const MAX_DRAINED_BYTES: u64 = 32 << 20;

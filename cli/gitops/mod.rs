@@ -6,6 +6,7 @@
 //! `ci` has workflows for hosts that run some.
 
 pub(crate) mod agent;
+mod agent_endpoint;
 mod agent_status;
 pub(crate) mod ci;
 pub(crate) mod hook;

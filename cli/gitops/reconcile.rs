@@ -167,12 +167,14 @@ impl<'a> Reconciler<'a> {
     /// Brings the environment to the commit. An error is one that has nothing to do with the commit, so that the same one
     /// may be tried again.
     pub(crate) async fn reconcile(&self) -> Result<Outcome, CliError> {
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             let (decision, etag) = self.decide().await?;
             match decision {
                 Decision::Skip(skip) => return Ok(Outcome::Skipped(skip)),
                 Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
-                Decision::Act(reason) => self.say_begin(&reason.to_string()),
+                Decision::Act(reason) if attempt == 0 => self.say_begin(&reason.to_string()),
+                // It has been said.
+                Decision::Act(_) => {}
             }
             let Some(project) = self.read()? else {
                 self.put_in_quarantine("its definition is broken").await?;

@@ -17,6 +17,7 @@ mod overlap;
 mod planning;
 mod plots;
 mod probing;
+mod promoting;
 mod resources;
 mod running;
 mod store;

@@ -1,5 +1,8 @@
 //! A plan as a person reads it before saying yes: what changes, why, what the next run will do, what is made and removed.
 
+use std::collections::BTreeMap;
+
+use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::ChangeAction;
 use liminal_schemas::plan::FieldChange;
 use liminal_schemas::plan::PipelineChange;
@@ -40,7 +43,8 @@ pub(crate) fn text(plan: &Plan, style: &Style) -> String {
     }
     for change in &plan.pipelines {
         text.push('\n');
-        pipeline(&mut text, plan, change, style);
+        let release = change.to.and_then(|revision| plan.documents.releases.get(&revision));
+        pipeline(&mut text, release, change, style);
     }
     let resources = resources(plan);
     if !resources.is_empty() {
@@ -54,6 +58,26 @@ pub(crate) fn text(plan: &Plan, style: &Style) -> String {
     text.push('\n');
     notes(&mut text, plan, style);
     text.push_str(&format!("{}\n", style.bold(summary(plan))));
+    text
+}
+
+/// What changes, pipeline by pipeline, where no plan is made of it.
+pub(crate) fn changes(
+    changes: &[PipelineChange],
+    releases: &BTreeMap<PipelineName, Release>,
+    unchanged: usize,
+    style: &Style,
+) -> String {
+    let mut text = String::new();
+    for change in changes {
+        pipeline(&mut text, releases.get(&change.pipeline), change, style);
+        text.push('\n');
+    }
+    let unchanged = count(unchanged, "pipeline");
+    text.push_str(&match changes.len() {
+        0 => format!("No difference: {unchanged} the same.\n"),
+        several => format!("{} differ; {unchanged} the same.\n", count(several, "pipeline")),
+    });
     text
 }
 
@@ -135,7 +159,7 @@ fn mark(action: ChangeAction, style: &Style) -> String {
     style.paint(tone(action), symbol(action))
 }
 
-fn pipeline(text: &mut String, plan: &Plan, change: &PipelineChange, style: &Style) {
+fn pipeline(text: &mut String, release: Option<&Release>, change: &PipelineChange, style: &Style) {
     text.push_str(&format!(
         "{} {}  {}\n",
         mark(change.action, style),
@@ -143,7 +167,6 @@ fn pipeline(text: &mut String, plan: &Plan, change: &PipelineChange, style: &Sty
         style.dim(pipeline_note(change, style))
     ));
     fields(text, &change.fields, 4, style);
-    let release = change.to.and_then(|revision| plan.documents.releases.get(&revision));
     let widest = change.steps.iter().map(|step| columns(step.step.as_str())).max().unwrap_or(0);
     for step in ordered(change, release) {
         let name = step.step.as_str();

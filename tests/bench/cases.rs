@@ -33,6 +33,7 @@ pub const ALL: &[Case] = &[
     Case { name: "maps", run: maps::maps },
     Case { name: "many", run: maps::many },
     Case { name: "plan", run: plan },
+    Case { name: "large_tree", run: large_tree },
     Case { name: "version", run: version },
     Case { name: "artifact", run: artifact },
     Case { name: "cloud", run: cloud::cloud },
@@ -43,6 +44,7 @@ pub const ALL: &[Case] = &[
 const STEPS: usize = 50;
 const FAN: usize = 200;
 const PIPELINES: usize = 1000;
+const FILES: usize = 100_000;
 
 /// A chain of no-op steps: run, and again from the cache.
 fn chain() -> Vec<Outcome> {
@@ -207,4 +209,30 @@ pub fn write_noise(path: &Path, bytes: usize) {
         }
         file.write_all(&block).expect("the disk has room");
     }
+}
+
+/// A repository of many files that no pipeline uses: a plan at a commit after one of them changed.
+fn large_tree() -> Vec<Outcome> {
+    let project = Project::new(&project::chain(3));
+    for number in 0..FILES {
+        project.write(&format!("data/{:03}/{number:06}.txt", number / 500), "row\n");
+    }
+    project.write(".gitignore", ".liminal/\n.cache/\n");
+    project.commit_all();
+    let at_head = ["plan", "--quiet", "--rev", "HEAD", "--detailed-exitcode"];
+    measure::run(&mut project.liminal(&["apply", "--quiet", "--rev", "HEAD", "--auto-approve"]));
+    project.write("data/000/000000.txt", "another row\n");
+    project.commit_all();
+    let ls = ["ls-tree", "-r", "HEAD"];
+    let floor =
+        repeat(5, || measure::run(Command::new("git").args(ls).current_dir(project.path()).stdout(Stdio::null())));
+    let unchanged = repeat(9, || measure::run(&mut project.liminal(&at_head)));
+    vec![Outcome {
+        case: format!("plan at a commit of {FILES} files, none of which a pipeline uses"),
+        value: unchanged.min * 1000.0,
+        unit: "ms",
+        goal: Goal::AtMost(500.0),
+        measured: unchanged,
+        floor: Some(("git ls-tree -r of the same commit".to_owned(), floor)),
+    }]
 }

@@ -8,6 +8,7 @@ mod load;
 mod merge;
 pub mod model;
 mod project;
+mod provenance;
 pub mod read;
 pub mod resolve;
 mod written;
@@ -19,6 +20,8 @@ pub use environment::environment;
 pub use environment::environments;
 pub use project::Loaded;
 pub use project::load;
+pub use provenance::Origin;
+pub use provenance::provenance;
 
 /// What keeps a path from being one below the project folder, if anything does.
 pub fn path_problem(path: &str) -> Option<&'static str> {

@@ -74,6 +74,24 @@ fn a_broken_definition_is_told_with_its_place_and_leaves_what_is_live() {
 }
 
 #[test]
+fn an_empty_definition_never_means_that_everything_is_removed() {
+    let world = World::with_hook(&[]);
+    let _ = world.push("main").exits(0);
+    let live = world.live();
+    for definition in ["project: demo\nenvironments: {staging: {branch: main}}\npipelines: {}\n", ""] {
+        world.clone.write("liminal.yml", definition);
+        world.clone.commit("Empty it");
+        let pushed = world.push("main").exits(0);
+        assert!(pushed.stderr.contains("is broken"), "{}", pushed.stderr);
+        assert_eq!(world.live(), live);
+    }
+    world.clone.git(&["rm", "-q", "liminal.yml"]);
+    world.clone.commit("Remove it");
+    let _ = world.push("main").exits(0).says("liminal.yml does not exist");
+    assert_eq!(world.live(), live);
+}
+
+#[test]
 fn a_commit_that_changes_nothing_is_recorded_and_makes_no_history() {
     let world = World::with_hook(&[]);
     let _ = world.push("main").exits(0);

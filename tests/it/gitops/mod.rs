@@ -3,6 +3,7 @@
 mod agent;
 mod ci;
 mod cloud;
+mod environments;
 mod hook;
 mod policies;
 mod protected;

@@ -28,8 +28,7 @@ fn a_plan_that_a_policy_denies_is_shown_and_not_carried_out() {
     let denied = project.liminal(&["apply", "--auto-approve"]).exits(3).prints("~ greet");
     insta::assert_snapshot!(denied.stderr, @"
     warning: policy owned: every pipeline should have an owner
-    error: the plan for local is denied by policy memory
-       hint: memory: steps get 1 GiB at most
+    error: the plan for local is denied by policy memory: steps get 1 GiB at most
        hint: policies stand under `policies:` of the definition
     ");
     let _ = project.liminal(&["plan", "--detailed-exitcode"]).exits(3).says("policy memory");
