@@ -76,6 +76,7 @@ pub(crate) enum Command {
     History(commands::history::HistoryArgs),
     Rollback(commands::rollback::RollbackArgs),
     Run(commands::run::RunArgs),
+    Dev(commands::dev::DevArgs),
     Runs(commands::runs::RunsArgs),
     Status(commands::status::StatusArgs),
     Logs(commands::logs::LogsArgs),

@@ -6,6 +6,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod destroy;
+pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod emulate_tasks;
 pub(crate) mod explain;

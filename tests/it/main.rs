@@ -8,6 +8,7 @@ mod harness;
 mod aws;
 mod commands;
 mod definition;
+mod dev;
 mod docs;
 mod faults;
 mod kill;
