@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Verify(commands::verify::VerifyArgs),
     Gitops(commands::gitops::GitopsArgs),
     Run(commands::run::RunArgs),
+    Dev(commands::dev::DevArgs),
     Runs(commands::runs::RunsArgs),
     Status(commands::status::StatusArgs),
     Logs(commands::logs::LogsArgs),

@@ -9,6 +9,7 @@ mod aws;
 mod aws_faults;
 mod commands;
 mod definition;
+mod dev;
 mod docs;
 mod faults;
 mod gitops;

@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Opened for the effects of this process to be counted.
-type Opened = LocalEnvironment<EffectStore<DirectoryStore>, EffectQueue<SqliteQueue>>;
+pub(super) type Opened = LocalEnvironment<EffectStore<DirectoryStore>, EffectQueue<SqliteQueue>>;
 
 impl Local {
     /// Starts a run, drives it to its end and shows how it came out.
@@ -151,7 +151,7 @@ impl Local {
     }
 
     /// Opens the queue beside the store. A damaged one is set aside, since runs derive their messages again.
-    fn opened(&self, context: &Context) -> Result<Opened, CliError> {
+    pub(super) fn opened(&self, context: &Context) -> Result<Opened, CliError> {
         let opened =
             SqliteQueue::open(self.queue_file(), SystemClock).or_failed(|| "the queue can not be opened".to_owned())?;
         if let Some(aside) = opened.set_aside {
@@ -167,7 +167,7 @@ impl Local {
         })
     }
 
-    fn executor(&self) -> LocalExecutor {
+    pub(super) fn executor(&self) -> LocalExecutor {
         LocalExecutor::new(LocalExecutorConfig {
             root: self.root.clone(),
             cache_dir: self.settings.cache_dir.clone(),
@@ -214,7 +214,7 @@ fn secret_value(secret: &SecretRef) -> Option<String> {
     }
 }
 
-fn cores() -> u32 {
+pub(super) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
 }
 

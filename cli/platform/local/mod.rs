@@ -1,5 +1,6 @@
 //! The `local` platform as commands use it: one folder below the project holds all that an environment is.
 
+mod dev;
 mod drive;
 mod publish;
 mod python;

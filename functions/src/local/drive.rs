@@ -192,8 +192,9 @@ where
     Ok(runner.result(pipeline, run).await?)
 }
 
-/// An executor for those who only settle.
-struct StartsNothing;
+/// An executor for those who only start and settle.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StartsNothing;
 
 impl Executor for StartsNothing {
     async fn execute(&self, _: AttemptJob) -> AttemptOutcome {

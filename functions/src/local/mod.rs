@@ -5,6 +5,7 @@ pub mod artifacts;
 pub mod crash;
 pub mod drive;
 pub mod executor;
+pub mod keeper;
 pub mod lock;
 pub mod packages;
 mod platform;

@@ -3,6 +3,6 @@
 #[cfg(feature = "failpoints")]
 mod crash;
 mod drive;
-mod place;
+pub(super) mod place;
 mod queue;
 mod store;

@@ -9,6 +9,7 @@
 
 mod error;
 pub mod event;
+mod kept;
 mod overlap;
 pub mod pin;
 mod run_id;
@@ -29,10 +30,13 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::release::Release;
+use liminal_schemas::run::RunResult;
 use liminal_schemas::time::UtcTime;
 
 pub use self::error::StarterError;
 use self::event::Event;
+pub use self::kept::Awaited;
+pub use self::kept::KeptSchedule;
 pub use self::source::ForeignObject;
 pub use self::source::ObjectSource;
 pub use self::source::SourceError;
@@ -59,6 +63,8 @@ pub struct Home {
 pub struct Report {
     /// The runs that were started, or were there already.
     pub started: Vec<(PipelineName, RunId)>,
+    /// Those of them that ended as soon as they started, since the cache had all that they make.
+    pub ended: Vec<RunResult>,
     /// What else is worth a line in a log.
     pub notes: Vec<String>,
 }

@@ -43,4 +43,9 @@ pub trait ObjectSource: Send + Sync + 'static {
         &self,
         object: &ForeignObject,
     ) -> impl Future<Output = Result<Option<TriggerObject>, SourceError>> + Send;
+
+    /// What an object is called in messages and records.
+    fn address(&self, bucket: &str, key: &str) -> String {
+        format!("s3://{bucket}/{key}")
+    }
 }

@@ -145,7 +145,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         report: &mut Report,
     ) -> Result<(), StarterError> {
         let run = run_id::of_object(&live.pipeline, &object.bucket, &object.key, object.identity(), object.time)?;
-        let by = format!("object s3://{}/{}", object.bucket, object.key);
+        let by = format!("object {}", self.source.address(&object.bucket, &object.key));
         self.start_once(
             Wanted {
                 run,
@@ -196,6 +196,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             Err(error) => return Err(error.into()),
         }
         report.started.push((pipeline.clone(), wanted.run.clone()));
+        report.ended.extend(self.runner.result(pipeline, &wanted.run).await?);
         Ok(())
     }
 
@@ -237,8 +238,8 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         let Some(object) = wanted.object else { return Ok(Some(wanted.brought.clone())) };
         let brought = self.bring_in(object).await?;
         if brought.is_none() {
-            let (bucket, key) = (&object.bucket, &object.key);
-            report.notes.push(format!("s3://{bucket}/{key} is gone or was replaced, so that it starts no run"));
+            let address = self.source.address(&object.bucket, &object.key);
+            report.notes.push(format!("{address} is gone or was replaced, so that it starts no run"));
         }
         Ok(brought.map(Some))
     }
@@ -288,7 +289,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
     }
 
     /// All pipelines that are live. One that can not be read is an error of its own.
-    async fn live_pipelines(&self) -> Result<Vec<Result<Live, StarterError>>, StarterError> {
+    pub(super) async fn live_pipelines(&self) -> Result<Vec<Result<Live, StarterError>>, StarterError> {
         let mut found = Vec::new();
         for key in self.runner.platform().store().list(keys::LIVE_PREFIX).await? {
             let name = key.strip_prefix(keys::LIVE_PREFIX).and_then(|name| name.strip_suffix(".json"));

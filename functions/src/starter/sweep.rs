@@ -96,7 +96,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         }
     }
 
-    async fn remove_if_stray(
+    pub(super) async fn remove_if_stray(
         &self,
         mark: &str,
         pipeline: &PipelineName,
@@ -114,7 +114,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
     }
 }
 
-fn run_of(mark: &str) -> Option<(PipelineName, RunId)> {
+pub(super) fn run_of(mark: &str) -> Option<(PipelineName, RunId)> {
     let (pipeline, run) = mark.strip_prefix(keys::OPEN_PREFIX)?.split_once('/')?;
     Some((PipelineName::new(pipeline).ok()?, RunId::new(run).ok()?))
 }

@@ -48,19 +48,19 @@ use crate::simulated::pipeline::step_name;
 use crate::simulated::pipeline::with_inputs;
 
 /// Leaves outputs that depend on the step and its inputs, without starting anything.
-pub(super) struct Executes {
-    pub(super) store: Arc<DirectoryStore>,
-    pub(super) log: Mutex<Vec<String>>,
-    pub(super) running: AtomicU32,
-    pub(super) most: AtomicU32,
+pub(in crate::local) struct Executes {
+    pub(in crate::local) store: Arc<DirectoryStore>,
+    pub(in crate::local) log: Mutex<Vec<String>>,
+    pub(in crate::local) running: AtomicU32,
+    pub(in crate::local) most: AtomicU32,
 }
 
 impl Executes {
-    pub(super) fn new(store: Arc<DirectoryStore>) -> Self {
+    pub(in crate::local) fn new(store: Arc<DirectoryStore>) -> Self {
         Self { store, log: Mutex::default(), running: AtomicU32::new(0), most: AtomicU32::new(0) }
     }
 
-    pub(super) fn started(&self) -> Vec<String> {
+    pub(in crate::local) fn started(&self) -> Vec<String> {
         self.log.lock().expect("whole").clone()
     }
 }
@@ -102,17 +102,17 @@ impl Executor for Executes {
 }
 
 /// A project's local environment, and what is run in it.
-pub(super) struct Place {
+pub(in crate::local) struct Place {
     _folder: TempDir,
-    pub(super) environment: LocalEnvironment,
-    pub(super) executor: Arc<Executes>,
-    pub(super) release: Release,
-    pub(super) stop: watch::Sender<Stop>,
-    pub(super) runs: AtomicU32,
+    pub(in crate::local) environment: LocalEnvironment,
+    pub(in crate::local) executor: Arc<Executes>,
+    pub(in crate::local) release: Release,
+    pub(in crate::local) stop: watch::Sender<Stop>,
+    pub(in crate::local) runs: AtomicU32,
 }
 
 impl Place {
-    pub(super) async fn new(release: Release) -> Self {
+    pub(in crate::local) async fn new(release: Release) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Arc::new(DirectoryStore::open(folder.path().join("objects")).expect("a store"));
         let queue = SqliteQueue::open(folder.path().join("queue.sqlite"), SystemClock).expect("a queue").queue;
@@ -131,64 +131,64 @@ impl Place {
         place
     }
 
-    pub(super) async fn publish(&self) {
+    pub(in crate::local) async fn publish(&self) {
         let key = keys::release(&self.release.pipeline, &self.release.revision());
         let bytes = serde_json::to_vec(&self.release).expect("serialises");
         self.environment.store.put_if_absent(&key, &bytes).await.expect("written");
     }
 
-    pub(super) fn record(&self) -> RunRecord {
+    pub(in crate::local) fn record(&self) -> RunRecord {
         let number = self.runs.fetch_add(1, Ordering::SeqCst);
         run_record(&self.release, &format!("20261124-00000{number}-test"))
     }
 
-    pub(super) fn options(&self, events: Events) -> DriveOptions {
+    pub(in crate::local) fn options(&self, events: Events) -> DriveOptions {
         DriveOptions { jobs: 2, stop: self.stop.subscribe(), events }
     }
 
-    pub(super) async fn drive(&self, what: Drive) -> Result<Driven, DriveError> {
+    pub(in crate::local) async fn drive(&self, what: Drive) -> Result<Driven, DriveError> {
         let driving = drive(&self.environment, Arc::clone(&self.executor), what, self.options(Events::silent()));
         tokio::time::timeout(Duration::from_secs(20), driving).await.expect("no run hangs")
     }
 
-    pub(super) async fn run(&self, record: &RunRecord) -> RunResult {
+    pub(in crate::local) async fn run(&self, record: &RunRecord) -> RunResult {
         match self.drive(Drive::Start(Box::new(record.clone()))).await.expect("driven") {
             Driven::Finished(result) => result,
             Driven::Interrupted => panic!("nobody interrupts"),
         }
     }
 
-    pub(super) async fn resume(&self, record: &RunRecord) -> Result<Driven, DriveError> {
+    pub(in crate::local) async fn resume(&self, record: &RunRecord) -> Result<Driven, DriveError> {
         self.drive(Drive::Resume { pipeline: record.pipeline.clone(), run: record.run.clone() }).await
     }
 
-    pub(super) async fn commit(&self, record: &RunRecord, step: &str) -> Commit {
+    pub(in crate::local) async fn commit(&self, record: &RunRecord, step: &str) -> Commit {
         self.read(&keys::commit(&record.pipeline, &record.run, &step_name(step))).await
     }
 
-    pub(super) async fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> T {
+    pub(in crate::local) async fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> T {
         let object = self.environment.store.get(key).await.expect("read").expect("there");
         serde_json::from_slice(&object.bytes).expect("a document")
     }
 
-    pub(super) fn overwrite(&self, key: &str, bytes: &[u8]) {
+    pub(in crate::local) fn overwrite(&self, key: &str, bytes: &[u8]) {
         let path = self.environment.store.path_of(key).expect("a key");
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, bytes).expect("written");
     }
 }
 
-pub(super) fn statuses(result: &RunResult) -> String {
+pub(in crate::local) fn statuses(result: &RunResult) -> String {
     let steps: Vec<String> = result.steps.iter().map(|(step, status)| format!("{step} {status}")).collect();
     format!("{}: {}", result.status, steps.join(", "))
 }
 
-pub(super) fn reading(mut step: StepSpec, after: &[&str]) -> StepSpec {
+pub(in crate::local) fn reading(mut step: StepSpec, after: &[&str]) -> StepSpec {
     step.after = after.iter().map(|name| step_name(name)).collect();
     step
 }
 
-pub(super) fn training() -> Release {
+pub(in crate::local) fn training() -> Release {
     release([
         ("fetch", step("fetch")),
         ("slow-a", with_inputs(step("a"), &["fetch"])),
