@@ -11,6 +11,7 @@ use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
+use liminal_schemas::step::StepSpec;
 use liminal_schemas::value::Value;
 
 use crate::error::CliError;
@@ -116,7 +117,7 @@ impl Origin {
                     match behind {
                         Some(parent) => Fate::Again(format!("after {parent}")),
                         None if is_taken_over(spec, commit, &commit.inputs) => {
-                            let before = self.view.release.steps.get(step).map(|spec| spec.digest());
+                            let before = self.view.release.steps.get(step).map(StepSpec::digest);
                             Fate::TakenOver { changed: before != Some(spec.digest()) }
                         }
                         None => again_because(commit),

@@ -33,7 +33,7 @@ pub(crate) async fn watch(context: &Context, environment: &Environment, name: &R
     let records = environment.records();
     let record = records.record(name).await?;
     let release = records.release(&record.pipeline, &record.revision).await?;
-    let mut board = Board::new(&context.printer, environment.graph(&release)?);
+    let mut board = Board::new(&context.printer, &environment.graph(&release)?);
     loop {
         let ended = records.result(name).await?.is_some();
         let seen = records.steps(name).await?;
@@ -73,7 +73,7 @@ struct Line {
 }
 
 impl Board {
-    fn new(printer: &Printer, graph: Graph) -> Self {
+    fn new(printer: &Printer, graph: &Graph) -> Self {
         let target = if printer.draws_bars() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let depths = graph.depths();
@@ -134,7 +134,7 @@ impl Board {
                     let spin = style_of.symbol("▸", ">");
                     // Off a terminal, a line for each tenth of the items is enough.
                     let tenth = u64::from(settled) * 10 / u64::from(all.max(1));
-                    (format!("{spin} {}", line.name), format!("{step}: {}0% of {all} items are settled", tenth))
+                    (format!("{spin} {}", line.name), format!("{step}: {tenth}0% of {all} items are settled"))
                 }
                 (Some(_) | None, _) => return,
             },

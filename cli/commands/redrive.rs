@@ -19,6 +19,7 @@ use crate::exit_code::ExitCode;
 use crate::platform::Carry;
 use crate::platform::Environment;
 use crate::project;
+use crate::project::Project;
 use crate::redriving::Origin;
 use crate::render;
 
@@ -84,103 +85,92 @@ pub(crate) async fn run(context: &Context, args: &RedriveArgs) -> CommandResult 
             .hint(format!("`liminal retry STEP {}` does one step of it again", name.run))
             .exit(ExitCode::Usage));
     }
-    again(context, &environment, &origin, &[], args.dry_run, &args.with).await
+    let redrive = Redrive { context, environment, origin, steps: &[], dry_run: args.dry_run, args: &args.with };
+    redrive.carry_out().await
 }
 
 pub(crate) async fn retry(context: &Context, args: &RetryArgs) -> CommandResult {
     let environment = Environment::of_project(context).await?;
     let name = environment.records().find(args.run.as_deref(), None).await?;
     let origin = Origin::of(&environment, &name).await?;
-    again(context, &environment, &origin, std::slice::from_ref(&args.step), false, &args.with).await
+    let steps = std::slice::from_ref(&args.step);
+    Redrive { context, environment, origin, steps, dry_run: false, args: &args.with }.carry_out().await
 }
 
-async fn again(
-    context: &Context,
-    environment: &Environment,
-    origin: &Origin,
-    steps: &[StepName],
+/// A run that is to be taken up.
+struct Redrive<'a> {
+    context: &'a Context,
+    environment: Environment,
+    origin: Origin,
+    /// The steps that run again in any case.
+    steps: &'a [StepName],
     dry_run: bool,
-    args: &AgainArgs,
-) -> CommandResult {
-    let before = &origin.view.record;
-    if args.same_code {
-        let source = before.source.clone();
-        let (record, carry) = prepare(context, environment, origin, &origin.view.release, source, steps, args).await?;
-        return start(context, environment, origin, &origin.view.release, record, carry, dry_run).await;
-    }
-    if !environment.runs_work_tree() {
-        let release = environment.live_release(&before.pipeline).await?;
-        let applied = environment.state().await?.and_then(|loaded| loaded.state.applied);
-        let source = applied.map(|applied| applied.source).unwrap_or_default();
-        let (record, carry) = prepare(context, environment, origin, &release, source, steps, args).await?;
-        return start(context, environment, origin, &release, record, carry, dry_run).await;
-    }
-    let project = project::open(context, None)?;
-    let (_, release) = project.pipeline(Some(before.pipeline.as_str()))?;
-    let source = project.snapshot.version();
-    let (record, carry) = prepare(context, environment, origin, release, source, steps, args).await?;
-    if !dry_run {
-        environment.prepare_run(context, &project, &record, release).await?;
-    }
-    start(context, environment, origin, release, record, carry, dry_run).await
+    args: &'a AgainArgs,
 }
 
-async fn start(
-    context: &Context,
-    environment: &Environment,
-    origin: &Origin,
-    release: &Release,
-    record: RunRecord,
-    carry: Carry,
-    dry_run: bool,
-) -> CommandResult {
-    if dry_run {
-        let fates = origin.fates(environment, release, &record.cache.fresh)?;
-        context.printer.data(&render::redrive::text(&origin.run(), &fates, &context.printer.out));
-        return Ok(ExitCode::Ok);
-    }
-    environment.start_run(context, release, record, carry).await
-}
-
-async fn prepare(
-    context: &Context,
-    environment: &Environment,
-    origin: &Origin,
-    release: &Release,
-    source: SourceVersion,
-    steps: &[StepName],
-    args: &AgainArgs,
-) -> Result<(RunRecord, Carry), CliError> {
-    let before = &origin.view.record;
-    let params = params(release, &before.params)?;
-    let mut fresh: BTreeSet<StepName> = super::run::known_steps(release, steps)?;
-    fresh.extend(origin.changed_by(release, &params));
-    // Models stay those of the run that is taken up; an input that it did not have is pinned now.
-    let mut models = environment.pin_models(release).await?;
-    for (input, pinned) in &mut models {
-        if let Some(earlier) = before.models.get(input) {
-            pinned.clone_from(earlier);
+impl Redrive<'_> {
+    async fn carry_out(&self) -> CommandResult {
+        let before = &self.origin.view.record;
+        if self.args.same_code {
+            return self.start(&self.origin.view.release, before.source.clone(), None).await;
         }
+        if !self.environment.runs_work_tree() {
+            let release = self.environment.live_release(&before.pipeline).await?;
+            let applied = self.environment.state().await?.and_then(|loaded| loaded.state.applied);
+            return self.start(&release, applied.map(|applied| applied.source).unwrap_or_default(), None).await;
+        }
+        let project = project::open(self.context, None)?;
+        let (_, release) = project.pipeline(Some(before.pipeline.as_str()))?;
+        self.start(release, project.snapshot.version(), Some(&project)).await
     }
-    let interrupt = environment.listen(context)?;
-    let started_at = environment.now();
-    let record = RunRecord {
-        schema: RUN_SCHEMA,
-        run: environment.new_run_id()?,
-        pipeline: release.pipeline.clone(),
-        revision: release.revision(),
-        params,
-        models,
-        object: before.object.clone(),
-        cache: RunCache { off: before.cache.off, fresh },
-        redrives: Some(before.run.clone()),
-        scheduled: before.scheduled.clone(),
-        source,
-        started_at,
-        deadline: release.runs.deadline(started_at),
-        started_by: context.settings.user.clone(),
-    };
-    Ok((record, Carry { jobs: args.jobs, output: args.output, detach: args.detach, interrupt }))
+
+    /// `project` is what the release was made from, where that is the work tree.
+    async fn start(&self, release: &Release, source: SourceVersion, project: Option<&Project>) -> CommandResult {
+        let (record, carry) = self.prepare(release, source).await?;
+        if self.dry_run {
+            let fates = self.origin.fates(&self.environment, release, &record.cache.fresh)?;
+            self.context.printer.data(&render::redrive::text(&self.origin.run(), &fates, &self.context.printer.out));
+            return Ok(ExitCode::Ok);
+        }
+        if let Some(project) = project {
+            self.environment.prepare_run(self.context, project, &record, release).await?;
+        }
+        self.environment.start_run(self.context, release, record, carry).await
+    }
+
+    async fn prepare(&self, release: &Release, source: SourceVersion) -> Result<(RunRecord, Carry), CliError> {
+        let before = &self.origin.view.record;
+        let params = params(release, &before.params)?;
+        let mut fresh: BTreeSet<StepName> = super::run::known_steps(release, self.steps)?;
+        fresh.extend(self.origin.changed_by(release, &params));
+        // Models stay those of the run that is taken up; an input that it did not have is pinned now.
+        let mut models = self.environment.pin_models(release).await?;
+        for (input, pinned) in &mut models {
+            if let Some(earlier) = before.models.get(input) {
+                pinned.clone_from(earlier);
+            }
+        }
+        let interrupt = self.environment.listen(self.context)?;
+        let started_at = self.environment.now();
+        let record = RunRecord {
+            schema: RUN_SCHEMA,
+            run: self.environment.new_run_id()?,
+            pipeline: release.pipeline.clone(),
+            revision: release.revision(),
+            params,
+            models,
+            object: before.object.clone(),
+            cache: RunCache { off: before.cache.off, fresh },
+            redrives: Some(before.run.clone()),
+            scheduled: before.scheduled.clone(),
+            source,
+            started_at,
+            deadline: release.runs.deadline(started_at),
+            started_by: self.context.settings.user.clone(),
+        };
+        let AgainArgs { same_code: _, jobs, detach, output } = *self.args;
+        Ok((record, Carry { jobs, output, detach, interrupt }))
+    }
 }
 
 /// The parameters of a run that is taken up: those it had, and the defaults of those that are new.

@@ -37,6 +37,17 @@ use crate::protocol::attempt::AttemptDecision;
 use crate::protocol::attempt::History;
 use crate::protocol::attempt::Retry;
 
+/// An attempt that is open.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    /// What it is made at.
+    pub(super) work: &'a Work<'a>,
+    /// Its record.
+    pub(super) record: &'a AttemptRecord,
+    /// What it is given.
+    pub(super) prepared: &'a Prepared,
+}
+
 impl<P: Platform> Runner<P> {
     /// Brings a step that is ready one attempt further. It is settled afterwards, or another message will come, or this
     /// one is to be put back.
@@ -85,8 +96,9 @@ impl<P: Platform> Runner<P> {
                     if let Some(record) = self.open(context, work, attempt, now).await? {
                         history.attempts.push(record.clone());
                         let timeout = Duration::from_secs(spec.timeout_seconds);
-                        let outcome = self.execute(context, work, &record, &prepared, timeout, stop).await;
-                        return self.conclude(context, work, &record, history, &prepared, outcome).await;
+                        let attempt = Attempt { work, record: &record, prepared: &prepared };
+                        let outcome = self.execute(context, attempt, timeout, stop).await;
+                        return self.conclude(context, attempt, history, outcome).await;
                     }
                     // Somebody else opened it: look again at what is to be done.
                 }
@@ -152,12 +164,11 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn execute(
         &self,
         context: &RunContext,
-        work: &Work<'_>,
-        record: &AttemptRecord,
-        prepared: &Prepared,
+        attempt: Attempt<'_>,
         timeout: Duration,
         stop: watch::Receiver<Stop>,
     ) -> AttemptOutcome {
+        let Attempt { work, record, prepared } = attempt;
         let spec = &*work.spec;
         self.events.send(RunEvent::Started { unit: work.unit.clone(), attempt: record.attempt });
         let body = context.release.steps.iter().filter(|(_, spec)| !spec.finally).map(|(name, _)| name);
@@ -186,12 +197,11 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn conclude(
         &self,
         context: &RunContext,
-        work: &Work<'_>,
-        record: &AttemptRecord,
+        attempt: Attempt<'_>,
         mut history: History,
-        prepared: &Prepared,
         outcome: AttemptOutcome,
     ) -> Result<Handled, RunnerError> {
+        let Attempt { work, record, prepared } = attempt;
         let (unit, spec, number) = (&work.unit, &*work.spec, record.attempt);
         match outcome {
             AttemptOutcome::Succeeded { outputs, metrics } => {

@@ -21,6 +21,7 @@ use liminal_schemas::unit::Unit;
 use tokio::sync::watch;
 
 use super::Runner;
+use super::attempt::Attempt;
 use super::context::RunContext;
 use super::error::RunnerError;
 use super::work::Work;
@@ -85,15 +86,16 @@ impl<P: Platform> Runner<P> {
         if let Some(work) = self.work(&context, spec, &name.unit).await?
             && let Some(prepared) = self.settle_inline(&context, &work).await?
         {
+            let attempt = Attempt { work: &work, record: &record, prepared: &prepared };
             let now = self.platform.clock().now();
             let (timeout, is_short) = time_left(spec, &record, now);
             let outcome = if timeout.is_zero() {
                 AttemptOutcome::Failed(too_late())
             } else {
-                let outcome = self.execute(&context, &work, &record, &prepared, timeout, stop).await;
+                let outcome = self.execute(&context, attempt, timeout, stop).await;
                 on_a_task(outcome, is_short)
             };
-            self.conclude(&context, &work, &record, history, &prepared, outcome).await?;
+            self.conclude(&context, attempt, history, outcome).await?;
         }
         self.go_on(&context, spec, &name.unit).await?;
         Ok(Carried::Out)
@@ -122,8 +124,9 @@ impl<P: Platform> Runner<P> {
                 if let Some(work) = self.work(&context, spec, &name.unit).await?
                     && let Some(prepared) = self.settle_inline(&context, &work).await?
                 {
+                    let attempt = Attempt { work: &work, record: &record, prepared: &prepared };
                     let outcome = AttemptOutcome::Failed(failure);
-                    self.conclude(&context, &work, &record, history, &prepared, outcome).await?;
+                    self.conclude(&context, attempt, history, outcome).await?;
                 }
                 self.go_on(&context, spec, &name.unit).await?;
                 Ok(Carried::Out)

@@ -15,13 +15,13 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 
 /// Gives the answers one after the other, the last one again and again, and keeps what it was asked.
-pub struct Answers {
+pub(crate) struct Answers {
     endpoint: String,
     asked: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Answers {
-    pub async fn of(answers: &'static [(u16, &'static str)]) -> Self {
+    pub(crate) async fn of(answers: &'static [(u16, &'static str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let asked: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -35,7 +35,7 @@ impl Answers {
         Self { endpoint, asked }
     }
 
-    pub async fn clients(&self) -> Clients {
+    pub(crate) async fn clients(&self) -> Clients {
         let keys = AccessKeys { id: "test".to_owned(), secret: "test".to_owned(), session: None };
         Clients::connect(Connection {
             region: Some("eu-central-1".to_owned()),
@@ -45,7 +45,7 @@ impl Answers {
         .await
     }
 
-    pub fn asked(&self) -> Vec<Value> {
+    pub(crate) fn asked(&self) -> Vec<Value> {
         self.asked.lock().expect("never poisoned").clone()
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use liminal_schemas::keys;
 use liminal_schemas::name::EnvironmentName;
-use liminal_schemas::policy::Overlap;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunStatus;
+use liminal_schemas::run_policy::Overlap;
 use liminal_schemas::state::LivePointer;
 use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::step::InputSource;

@@ -60,7 +60,7 @@ impl<P: Platform> Runner<P> {
             if !self.is_whole(context, step, &record, level, block).await? {
                 return Ok(());
             }
-            self.mark(context, step, spec, &record, level, block).await?;
+            self.mark(context, step, spec, &record, (level, block)).await?;
             if record.blocks(level) <= 1 {
                 return self.end_map(context, step, spec, map, &record).await;
             }
@@ -114,8 +114,7 @@ impl<P: Platform> Runner<P> {
         step: &StepName,
         spec: &StepSpec,
         record: &MapRecord,
-        level: u32,
-        block: u32,
+        (level, block): (u32, u32),
     ) -> Result<(), RunnerError> {
         let store = self.platform.store();
         let key = keys::marker(context.pipeline(), context.run(), step, level, block);

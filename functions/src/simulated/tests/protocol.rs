@@ -193,6 +193,7 @@ const FAULTS: Faults = Faults {
 };
 
 /// The seeds to try: `LIMINAL_SEED` for one, `LIMINAL_SEEDS` for so many, else a few hundred.
+#[expect(clippy::disallowed_methods, reason = "a recipe sets them")]
 fn seeds() -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match (number("LIMINAL_SEED"), number("LIMINAL_SEEDS")) {

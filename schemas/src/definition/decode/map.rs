@@ -48,7 +48,7 @@ impl Context {
                 let max_concurrency = fields
                     .take("max_concurrency")
                     .and_then(|(_, node)| self.whole(&node, "the concurrency", 1..=MAX_CONCURRENCY));
-                let tolerated = fields.take("tolerated_failures").and_then(|(_, node)| self.tolerance(node));
+                let tolerated = fields.take("tolerated_failures").and_then(|(_, node)| self.tolerance(&node));
                 fields.finish(self);
                 let tolerated = tolerated.unwrap_or_default();
                 Some(MapDefinition { over: over?, batch, max_concurrency, tolerated })
@@ -94,7 +94,7 @@ impl Context {
     }
 
     /// A count, or a share as in `5%`.
-    fn tolerance(&mut self, node: Node) -> Option<Tolerance> {
+    fn tolerance(&mut self, node: &Node) -> Option<Tolerance> {
         let what = "the number of tolerated failures";
         if let Kind::Text { text, .. } = &node.kind {
             let percent = text.trim().strip_suffix('%').and_then(|digits| digits.trim_end().parse::<u8>().ok());
@@ -105,6 +105,6 @@ impl Context {
             };
             return Some(Tolerance::Percent(percent));
         }
-        self.whole(&node, what, 0..=crate::map::MAX_ITEMS).map(Tolerance::Count)
+        self.whole(node, what, 0..=crate::map::MAX_ITEMS).map(Tolerance::Count)
     }
 }
