@@ -20,6 +20,10 @@ pub(crate) const LIMINAL_SANDBOX: &str = "LIMINAL_SANDBOX";
 pub(crate) const LIMINAL_RUNNER: &str = "LIMINAL_RUNNER";
 /// The secret that requests to `liminal gitops webhook` are signed with.
 pub(crate) const LIMINAL_WEBHOOK_SECRET: &str = "LIMINAL_WEBHOOK_SECRET";
+/// The token that commit statuses are told to GitHub with.
+pub(crate) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+/// Where GitHub's API is, for servers of one's own.
+pub(crate) const GITHUB_API_URL: &str = "GITHUB_API_URL";
 /// Where the process is to abort: for tests of recovery, in builds with the feature `failpoints`.
 #[cfg(feature = "failpoints")]
 pub(crate) const LIMINAL_CRASH_AT: &str = "LIMINAL_CRASH_AT";
@@ -35,6 +39,8 @@ pub(crate) const ALL: &[EnvVar] = &[
         name: LIMINAL_WEBHOOK_SECRET,
         meaning: "the secret that requests to `liminal gitops webhook` are signed with",
     },
+    EnvVar { name: GITHUB_TOKEN, meaning: "the token that commit statuses are told to GitHub with" },
+    EnvVar { name: GITHUB_API_URL, meaning: "where GitHub's API is [https://api.github.com]" },
     EnvVar { name: "AWS_PROFILE", meaning: "the profile of the AWS credentials, as for every AWS tool" },
     EnvVar { name: "AWS_ENDPOINT_URL", meaning: "where AWS is, for emulators" },
     EnvVar { name: "NO_COLOR", meaning: "set to anything: no colour" },

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use liminal_infra::source::BareRepository;
 use liminal_infra::source::Snapshot;
 use liminal_schemas::definition;
+use liminal_schemas::definition::EnvironmentSettings;
 use liminal_schemas::definition::Loaded;
 use liminal_schemas::definition::read::DEFAULT_ENVIRONMENT;
 use liminal_schemas::delivery::Delivery;
 use liminal_schemas::finding::Report;
+use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::platform::PlatformSpec;
@@ -88,8 +90,30 @@ pub(crate) fn platform(
         Ok(settings) => Ok((Some(settings.project), settings.platform, settings.delivery)),
         // This machine needs no settings, so that no definition, however broken, keeps anybody from what is on it.
         Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok((None, PlatformSpec::Local, Delivery::default())),
-        Err(report) => Err(refuse(context, &report)),
+        Err(report) => match earlier(directory, name) {
+            Some((back, settings)) => {
+                context.printer.warn(&format!(
+                    "the definition on the default branch is broken: environment {name} is taken from HEAD~{back}"
+                ));
+                Ok((Some(settings.project), settings.platform, settings.delivery))
+            }
+            None => Err(refuse(context, &report)),
+        },
     }
+}
+
+/// How many commits of a bare repository are gone back for a definition that can be read.
+const LOOKED_BACK: usize = 20;
+
+/// The settings of an environment in an earlier commit of a bare repository: a broken push must not keep anybody from
+/// what is deployed.
+fn earlier(directory: &Path, name: &EnvironmentName) -> Option<(usize, EnvironmentSettings)> {
+    BareRepository::open(directory).ok()??;
+    (1..=LOOKED_BACK).find_map(|back| {
+        let snapshot = snapshot(directory, Some(&format!("HEAD~{back}"))).ok()?;
+        let settings = definition::environment(&snapshot, definition_file(directory), Some(name)).ok()?;
+        Some((back, settings))
+    })
 }
 
 /// Reads the project and its definition. Findings go to stderr; errors among them end the command.

@@ -29,7 +29,11 @@ use super::agent_endpoint::Telling;
 use super::agent_endpoint::listen;
 use super::agent_status::AgentStatus;
 use super::agent_status::Followed;
+use super::commit_status::CommitStatus;
+use super::commit_status::GitHub;
+use super::commit_status::StatusHost as _;
 use super::place::Place;
+use super::reconcile::Outcome;
 use super::reconcile::Reconciler;
 use super::reconcile::Told;
 use super::reconcile::Wanted;
@@ -87,6 +91,8 @@ pub(crate) struct AgentOptions {
     pub(crate) own_ssh: bool,
     /// The secret that deliveries of a code host are signed with; none where nobody tells of pushes.
     pub(crate) secret: Option<String>,
+    /// The host that is told what becomes of commits.
+    pub(crate) status_host: Option<GitHub>,
 }
 
 struct Agent<'a> {
@@ -97,6 +103,8 @@ struct Agent<'a> {
     stopped: Arc<AtomicBool>,
     /// What was said last of each environment: the same is not said twice in a row.
     said: Mutex<BTreeMap<String, String>>,
+    /// What the code host was told last of each environment.
+    told: Mutex<BTreeMap<EnvironmentName, CommitStatus>>,
 }
 
 /// Follows a remote until it is stopped, or for one pass.
@@ -135,7 +143,7 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
     }
     let mut interrupted = interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?;
     let stopped = stop_flag(interrupted.clone());
-    let agent = Agent { context, options, mirror, status, stopped, said: Mutex::default() };
+    let agent = Agent { context, options, mirror, status, stopped, said: Mutex::default(), told: Mutex::default() };
     loop {
         let outcome = agent.pass(&home).await;
         if options.once {
@@ -275,6 +283,7 @@ impl Agent<'_> {
             Ok(outcome) => outcome,
             Err(error) => return self.fail(environment, branch, &commit, &error),
         };
+        self.tell_host(environment, &commit, &outcome).await;
         let Told { data, complaint, exit } = told(self.context, &wanted, &outcome);
         let message = if complaint.is_empty() { data.clone() } else { complaint.clone() };
         self.record(environment, branch, Some(&commit), outcome.as_str(), &message);
@@ -298,6 +307,25 @@ impl Agent<'_> {
                 let text = error.render(&self.context.printer.err);
                 self.say(&format!("drift of {environment}"), "", &text);
                 if exit == ExitCode::Ok { error.exit } else { exit }
+            }
+        }
+    }
+
+    /// Tells the code host what became of a commit, unless it knows. A host that does not listen keeps nothing back.
+    async fn tell_host(&self, environment: &EnvironmentName, commit: &str, outcome: &Outcome) {
+        let (Some(host), Some((state, description))) = (&self.options.status_host, outcome.as_status()) else { return };
+        let context = format!("liminal/{environment}");
+        let status = CommitStatus { commit: commit.to_owned(), state, description, context };
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).get(environment) == Some(&status) {
+            return;
+        }
+        match host.tell(&status).await {
+            Ok(()) => {
+                self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone(), status);
+            }
+            Err(error) => {
+                let error = CliError::because(format!("{environment}: the code host was not told"), &error);
+                self.context.printer.warn(&error.summary());
             }
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod agent;
 mod agent_endpoint;
 mod agent_status;
 pub(crate) mod ci;
+pub(crate) mod commit_status;
 pub(crate) mod hook;
 mod http;
 pub(crate) mod place;

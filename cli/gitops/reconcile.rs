@@ -19,6 +19,7 @@ use liminal_schemas::gitops::Quarantine;
 use liminal_schemas::gitops::Trigger;
 use liminal_schemas::plan::Plan;
 
+use super::commit_status::State;
 use super::place::Place;
 use super::place::short;
 use crate::app::Context;
@@ -287,6 +288,23 @@ impl Outcome {
             Self::Waiting(_) => "waiting",
             Self::Busy(_) => "busy",
         }
+    }
+}
+
+impl Outcome {
+    /// What a code host is told of it; none where it knows, or nothing became of the commit yet.
+    pub(crate) fn as_status(&self) -> Option<(State, String)> {
+        Some(match self {
+            Self::Applied => (State::Success, "applied".to_owned()),
+            Self::Unchanged => (State::Success, "changes nothing here".to_owned()),
+            Self::Refused(Refusal::NotDescendant { .. }) => {
+                (State::Failure, "does not come after what is applied".to_owned())
+            }
+            Self::Broken => (State::Failure, "the definition is broken".to_owned()),
+            Self::Denied(error) | Self::Failed(error) => (State::Failure, error.summary()),
+            Self::Waiting(error) => (State::Pending, error.summary()),
+            Self::Skipped(_) | Self::Refused(Refusal::Quarantined(_)) | Self::Busy(_) => return None,
+        })
     }
 }
 

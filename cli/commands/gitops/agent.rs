@@ -13,6 +13,7 @@ use crate::exit_code::ExitCode;
 use crate::gitops::agent;
 use crate::gitops::agent::AgentOptions;
 use crate::gitops::agent::DriftPolicy;
+use crate::gitops::commit_status::GitHub;
 
 /// Follow the branches of a remote, and bring environments to their commits.
 ///
@@ -48,6 +49,9 @@ pub(crate) struct AgentArgs {
     /// Answer /healthz and /metrics on this address of this machine.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Tell GitHub what became of each commit: a status beside it. The token is in GITHUB_TOKEN.
+    #[arg(long, value_name = "OWNER/REPO")]
+    github_status: Option<String>,
     /// How long a fetch may take.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
@@ -66,6 +70,7 @@ pub(crate) async fn run(context: &Context, args: &AgentArgs) -> CommandResult {
         timeout: args.timeout,
         own_ssh: has_own_ssh(),
         secret: None,
+        status_host: args.github_status.as_deref().map(github).transpose()?,
     };
     agent::run(context, &options).await
 }
@@ -82,4 +87,15 @@ pub(super) fn checked_folder(folder: &str) -> Result<String, CliError> {
 /// Whether git is told by its own variables which ssh to start.
 pub(super) fn has_own_ssh() -> bool {
     ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| env_vars::read(name).is_some())
+}
+
+/// The repository on GitHub that is told what becomes of commits.
+pub(super) fn github(repository: &str) -> Result<GitHub, CliError> {
+    let Some(token) = env_vars::read(env_vars::GITHUB_TOKEN) else {
+        return Err(CliError::new("there is no token to tell GitHub of commits with")
+            .hint("set GITHUB_TOKEN to a token that may write commit statuses")
+            .exit(ExitCode::Credentials));
+    };
+    let api = env_vars::read(env_vars::GITHUB_API_URL).unwrap_or_else(|| "https://api.github.com".to_owned());
+    GitHub::new(&api, repository, token)
 }

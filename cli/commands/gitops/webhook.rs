@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::agent::checked_folder;
+use super::agent::github;
 use super::agent::has_own_ssh;
 use crate::app::Context;
 use crate::commands::apply::duration;
@@ -46,6 +47,9 @@ pub(crate) struct WebhookArgs {
     /// What to do about resources that differ from what is recorded.
     #[arg(long, value_enum, default_value_t = DriftPolicy::Report, value_name = "WHAT")]
     drift: DriftPolicy,
+    /// Tell GitHub what became of each commit: a status beside it. The token is in GITHUB_TOKEN.
+    #[arg(long, value_name = "OWNER/REPO")]
+    github_status: Option<String>,
     /// How long a fetch may take.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
@@ -72,6 +76,7 @@ pub(crate) async fn run(context: &Context, args: &WebhookArgs) -> CommandResult 
         timeout: args.timeout,
         own_ssh: has_own_ssh(),
         secret: Some(secret),
+        status_host: args.github_status.as_deref().map(github).transpose()?,
     };
     agent::run(context, &options).await
 }

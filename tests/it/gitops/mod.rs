@@ -3,6 +3,7 @@
 mod agent;
 mod ci;
 mod cloud;
+mod commit_status;
 mod environments;
 mod hook;
 mod policies;
