@@ -40,6 +40,17 @@ dist:
 schemas:
     LIMINAL_UPDATE_SCHEMAS=1 cargo test -p liminal-schemas json_schema
 
+# Whole runs over simulated machines with seeded faults: `just sim SEEDS=20000`, or `just sim SEED=7` to see one again.
+sim *SETTINGS:
+    env $(for setting in {{SETTINGS}}; do echo "LIMINAL_$setting"; done) cargo test --workspace --features failpoints --lib -- --nocapture simulated::tests::protocol
+
+# Fuzzes each parser for so many seconds, from the seeds in tests/fuzz. Needs a nightly compiler and cargo-fuzz.
+fuzz SECONDS="600":
+    for target in $(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
+        mkdir -p target/fuzz-corpus/$target && \
+        cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $target target/fuzz-corpus/$target tests/fuzz/seeds/$target -- -timeout=5 -rss_limit_mb=1024 -max_total_time={{SECONDS}} || exit 1; \
+    done
+
 # Accepts changed snapshots after looking at each.
 snapshots:
     cargo insta review

@@ -18,6 +18,8 @@ pub(crate) const LIMINAL_INPUT: &str = "LIMINAL_INPUT";
 pub(crate) const LIMINAL_SANDBOX: &str = "LIMINAL_SANDBOX";
 /// The runner that functions and tasks run, where it is not beside this program.
 pub(crate) const LIMINAL_RUNNER: &str = "LIMINAL_RUNNER";
+/// The secret that requests to `liminal gitops webhook` are signed with.
+pub(crate) const LIMINAL_WEBHOOK_SECRET: &str = "LIMINAL_WEBHOOK_SECRET";
 /// Where the process is to abort: for tests of recovery, in builds with the feature `failpoints`.
 #[cfg(feature = "failpoints")]
 pub(crate) const LIMINAL_CRASH_AT: &str = "LIMINAL_CRASH_AT";
@@ -29,6 +31,10 @@ pub(crate) const ALL: &[EnvVar] = &[
     EnvVar { name: LIMINAL_INPUT, meaning: "0 never asks questions, as --no-input does" },
     EnvVar { name: LIMINAL_SANDBOX, meaning: "0 starts steps without the sandbox that confines their writes" },
     EnvVar { name: LIMINAL_RUNNER, meaning: "the runner for functions and tasks [liminal-runner beside liminal]" },
+    EnvVar {
+        name: LIMINAL_WEBHOOK_SECRET,
+        meaning: "the secret that requests to `liminal gitops webhook` are signed with",
+    },
     EnvVar { name: "AWS_PROFILE", meaning: "the profile of the AWS credentials, as for every AWS tool" },
     EnvVar { name: "AWS_ENDPOINT_URL", meaning: "where AWS is, for emulators" },
     EnvVar { name: "NO_COLOR", meaning: "set to anything: no colour" },
@@ -50,4 +56,13 @@ pub(crate) fn all() -> Vec<(String, String)> {
 pub(crate) fn read(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The most options of `git push -o` that are looked at.
+const MAX_PUSH_OPTIONS: usize = 100;
+
+/// The options of `git push -o`, as git hands them to hooks.
+pub(crate) fn push_options() -> Vec<String> {
+    let count = read("GIT_PUSH_OPTION_COUNT").and_then(|count| count.parse().ok()).unwrap_or(0);
+    (0..usize::min(count, MAX_PUSH_OPTIONS)).filter_map(|index| read(&format!("GIT_PUSH_OPTION_{index}"))).collect()
 }

@@ -9,7 +9,7 @@ pub(crate) enum ExitCode {
     Error,
     /// There are changes: only from `plan --detailed-exitcode`.
     Changes,
-    /// A gate refused the run.
+    /// A gate refused the run, or a policy or guard the change.
     Refused,
     /// Credentials are missing or were not accepted.
     Credentials,
@@ -62,7 +62,7 @@ impl ExitCode {
             Self::Ok => "ok",
             Self::Error => "error",
             Self::Changes => "there are changes (only from `plan --detailed-exitcode`)",
-            Self::Refused => "a gate refused the run",
+            Self::Refused => "a gate refused the run, or a policy or guard the change",
             Self::Credentials => "credentials are missing or were not accepted",
             Self::LockHeld => "somebody else holds the lock",
             Self::StalePlan => "the saved plan no longer fits what is deployed",

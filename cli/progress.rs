@@ -1,5 +1,6 @@
 //! Progress bars on stderr, for people who watch. Off a terminal nothing is drawn; warnings and failures are always said.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,12 +11,16 @@ use indicatif::ProgressStyle;
 use liminal_functions::runner::RunEvent;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::CommitStatus;
+use liminal_schemas::unit::Unit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::printer::Printer;
 use crate::render::run_summary::status_text;
 use crate::render::run_summary::status_tone;
 use crate::render::units;
+
+/// How many warnings about single items are printed.
+const MAX_ITEM_WARNINGS: u32 = 10;
 
 /// How often a spinner turns.
 const TICK: Duration = Duration::from_millis(100);
@@ -64,26 +69,48 @@ impl Progress {
     pub(crate) async fn follow_run(&self, title: String, steps: usize, mut events: UnboundedReceiver<RunEvent>) {
         let total = self.bar(u64::try_from(steps).unwrap_or(u64::MAX), title);
         let mut running: BTreeMap<StepName, ProgressBar> = BTreeMap::new();
+        let mut warned = 0;
         while let Some(event) = events.recv().await {
             match event {
-                RunEvent::StepStarted { step, attempt } => {
+                RunEvent::Started { unit: Unit { item: Some(_), .. }, .. } => {}
+                RunEvent::Started { unit: Unit { step, item: None }, attempt } => {
                     let again = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                     let bar = running.entry(step.clone()).or_insert_with(|| self.spinner(""));
                     bar.set_message(format!("{step}{again}"));
                 }
-                RunEvent::AttemptFailed { step, attempt, failure, retry_in } => {
+                RunEvent::Expanded { step, items } => {
+                    let bar = self.bar(u64::from(items), step.to_string());
+                    if let Some(spinner) = running.insert(step, bar) {
+                        spinner.finish_and_clear();
+                    }
+                }
+                RunEvent::Advanced { step, settled } => {
+                    if let Some(bar) = running.get(&step) {
+                        bar.set_position(u64::from(settled));
+                    }
+                }
+                RunEvent::AttemptFailed { unit, attempt, failure, retry_in } => {
                     if let Some(pause) = retry_in {
                         let pause = units::duration(pause.as_secs_f64());
-                        self.warn(&format!(
-                            "{step}: attempt {attempt} failed, the next is in {pause}: {}",
-                            failure.message
-                        ));
+                        let text =
+                            format!("{unit}: attempt {attempt} failed, the next is in {pause}: {}", failure.message);
+                        self.warn_of_item(&unit, &text, &mut warned);
                     }
-                    if let Some(bar) = running.remove(&step) {
+                    if let Unit { step, item: None } = unit
+                        && let Some(bar) = running.remove(&step)
+                    {
                         bar.finish_and_clear();
                     }
                 }
-                RunEvent::StepSettled { step, status, seconds, cached_from: _ } => {
+                RunEvent::Settled { unit: unit @ Unit { item: Some(_), .. }, status, .. } => {
+                    if let Some(bar) = running.get(&unit.step) {
+                        bar.inc(1);
+                    }
+                    if status == CommitStatus::Failed {
+                        self.warn_of_item(&unit, &format!("{unit} failed"), &mut warned);
+                    }
+                }
+                RunEvent::Settled { unit: Unit { step, item: None }, status, seconds, cached_from: _ } => {
                     if let Some(bar) = running.remove(&step) {
                         bar.finish_and_clear();
                     }
@@ -105,6 +132,20 @@ impl Progress {
             bar.finish_and_clear();
         }
         total.finish_and_clear();
+    }
+
+    /// Prints a warning, unless it is about an item and there were many of these.
+    fn warn_of_item(&self, unit: &Unit, text: &str, warned: &mut u32) {
+        if unit.item.is_some() {
+            *warned += 1;
+            match (*warned).cmp(&MAX_ITEM_WARNINGS) {
+                Ordering::Less => self.warn(text),
+                Ordering::Equal => self.warn(&format!("{text} (of further items nothing is said here)")),
+                Ordering::Greater => {}
+            }
+            return;
+        }
+        self.warn(text);
     }
 
     /// Prints a warning above the bars.

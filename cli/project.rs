@@ -4,10 +4,12 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use liminal_infra::source::BareRepository;
 use liminal_infra::source::Snapshot;
 use liminal_schemas::definition;
 use liminal_schemas::definition::Loaded;
 use liminal_schemas::definition::read::DEFAULT_ENVIRONMENT;
+use liminal_schemas::delivery::Delivery;
 use liminal_schemas::finding::Report;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
@@ -39,7 +41,8 @@ pub(crate) fn locate(start: &Path) -> Result<PathBuf, CliError> {
         CliError::because(format!("the folder {} can not be used", start.display()), &error).exit(ExitCode::Usage)
     })?;
     let holds = |folder: &&Path| DEFINITION_FILES.iter().any(|name| folder.join(name).is_file());
-    match start.ancestors().find(holds) {
+    let is_place = |folder: &&Path| holds(folder) || is_bare(folder);
+    match start.ancestors().find(is_place) {
         Some(folder) => Ok(folder.to_owned()),
         None => Err(CliError::new(format!("there is no liminal.yml in {} or above", start.display()))
             .hint("`liminal init NAME` makes a project that runs at once")
@@ -47,13 +50,26 @@ pub(crate) fn locate(start: &Path) -> Result<PathBuf, CliError> {
     }
 }
 
+/// Whether a folder is a bare repository, whose commits hold the project.
+fn is_bare(folder: &Path) -> bool {
+    // One that git refuses to read is one all the same, so that whoever reads it says why.
+    BareRepository::open(folder).map_or(true, |repository| repository.is_some())
+}
+
 /// The name of the definition file in a project's folder.
 pub(crate) fn definition_file(directory: &Path) -> &'static str {
     DEFINITION_FILES.into_iter().find(|name| directory.join(name).is_file()).unwrap_or(DEFINITION_FILES[0])
 }
 
-/// The project's files: from the work tree, or as of a revision.
+/// The project's files: from the work tree, or as of a revision. A bare repository has no work tree: its default branch
+/// stands for that.
 pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snapshot, CliError> {
+    let bare = BareRepository::open(directory).or_failed(|| "the project's files can not be read".to_owned())?;
+    if let Some(repository) = bare {
+        let (folder, revision) = (repository.folder(), revision.unwrap_or("HEAD"));
+        return Snapshot::of_commit(directory, &folder, revision, None)
+            .or_failed(|| "the project's files can not be read".to_owned());
+    }
     let result = match revision {
         Some(revision) => Snapshot::at_revision(directory, revision),
         None => Snapshot::of_worktree(directory),
@@ -61,14 +77,17 @@ pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snaps
     result.or_failed(|| "the project's files can not be read".to_owned())
 }
 
-/// The project and what carries the environment at hand out, read from the work tree, and nothing else of the definition.
-pub(crate) fn platform(context: &Context, directory: &Path) -> Result<(Option<ProjectName>, PlatformSpec), CliError> {
+/// The project and the settings of the environment at hand, read from the work tree, and nothing else of the definition.
+pub(crate) fn platform(
+    context: &Context,
+    directory: &Path,
+) -> Result<(Option<ProjectName>, PlatformSpec, Delivery), CliError> {
     let snapshot = snapshot(directory, None)?;
     let name = &context.settings.environment;
     match definition::environment(&snapshot, definition_file(directory), Some(name)) {
-        Ok(settings) => Ok((Some(settings.project), settings.platform)),
+        Ok(settings) => Ok((Some(settings.project), settings.platform, settings.delivery)),
         // This machine needs no settings, so that no definition, however broken, keeps anybody from what is on it.
-        Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok((None, PlatformSpec::Local)),
+        Err(_) if name.as_str() == DEFAULT_ENVIRONMENT => Ok((None, PlatformSpec::Local, Delivery::default())),
         Err(report) => Err(refuse(context, &report)),
     }
 }
@@ -114,7 +133,7 @@ fn is_elsewhere(context: &Context, directory: &Path, loaded: &Result<Loaded, Box
 }
 
 /// Says what is wrong with a definition, after which the command ends.
-fn refuse(context: &Context, report: &Report) -> CliError {
+pub(crate) fn refuse(context: &Context, report: &Report) -> CliError {
     show(context, report);
     CliError::said(ExitCode::Error)
 }
@@ -134,7 +153,7 @@ fn warn_of_uncommitted(context: &Context, paths: &[String]) {
 }
 
 /// Prints findings, if there are any.
-fn show(context: &Context, report: &Report) {
+pub(crate) fn show(context: &Context, report: &Report) {
     if !report.findings.is_empty() {
         context.printer.complain(&render::findings::text(report, &context.printer.err));
     }

@@ -7,6 +7,9 @@ use liminal_functions::ports::ObjectStore;
 use liminal_infra::apply::window::all;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
+use liminal_schemas::map::BlockMarker;
+use liminal_schemas::map::ItemCounts;
+use liminal_schemas::map::MapRecord;
 use liminal_schemas::name::ModelName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
@@ -14,10 +17,12 @@ use liminal_schemas::name::StepName;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::Commit;
+use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::ModelAlias;
 use liminal_schemas::run::ModelVersion;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
+use liminal_schemas::unit::Unit;
 use serde::de::DeserializeOwned;
 
 use crate::error::CliError;
@@ -51,6 +56,8 @@ pub(crate) struct SeenStep {
     pub(crate) attempts: Vec<SeenAttempt>,
     /// Whether it has ended.
     pub(crate) committed: bool,
+    /// How many of its items are settled, for a step that maps and has begun.
+    pub(crate) items: Option<u32>,
 }
 
 /// An attempt at a step, as far as keys tell.
@@ -60,6 +67,19 @@ pub(crate) struct SeenAttempt {
     pub(crate) number: u32,
     /// Whether it ended without a commit.
     pub(crate) failed: bool,
+}
+
+/// How the items of a step stand.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenItems {
+    /// How many there are.
+    pub(crate) items: u32,
+    /// How many have ended.
+    pub(crate) settled: usize,
+    /// How they ended, once all have.
+    pub(crate) counts: Option<ItemCounts>,
+    /// Those that failed, as many as were asked for.
+    pub(crate) failed: Vec<Commit>,
 }
 
 /// A run with all that is known of it.
@@ -179,6 +199,62 @@ impl<'a, S: ObjectStore> Records<'a, S> {
         Ok(steps_among(&self.keys(&prefix).await?, &prefix))
     }
 
+    /// How many items a step has, once that is known.
+    pub(crate) async fn map(&self, name: &RunName, step: &StepName) -> Result<Option<MapRecord>, CliError> {
+        self.document(&keys::map(&name.pipeline, &name.run, step)).await
+    }
+
+    /// The attempts at an item, in order, and whether it is settled.
+    pub(crate) async fn item_attempts(
+        &self,
+        name: &RunName,
+        unit: &Unit,
+    ) -> Result<(Vec<SeenAttempt>, bool), CliError> {
+        let prefix = keys::attempts_prefix(&name.pipeline, &name.run, unit);
+        let listed = self.keys(&prefix).await?;
+        let ends: BTreeSet<&str> = listed.iter().filter_map(|key| key.strip_prefix(&prefix)).collect();
+        let numbers = ends.iter().filter_map(|end| end.strip_suffix(".json")?.parse::<u32>().ok());
+        let mut attempts: Vec<SeenAttempt> = numbers
+            .map(|number| SeenAttempt { number, failed: ends.contains(format!("{number}.failed.json").as_str()) })
+            .collect();
+        attempts.sort();
+        let commit: Option<Commit> = self.document(&keys::commit(&name.pipeline, &name.run, unit)).await?;
+        Ok((attempts, commit.is_some()))
+    }
+
+    /// How the items of a step stand: what is known of whole blocks, and the commits of those that did not succeed, up to `most`
+    /// of them, in their order.
+    pub(crate) async fn items(
+        &self,
+        name: &RunName,
+        step: &StepName,
+        most: usize,
+    ) -> Result<Option<SeenItems>, CliError> {
+        let Some(map) = self.map(name, step).await? else { return Ok(None) };
+        let prefix = keys::all_settled_prefix(&name.pipeline, &name.run, step);
+        let settled = self.keys(&prefix).await?;
+        let mut seen = SeenItems { items: map.items, settled: settled.len(), failed: Vec::new(), counts: None };
+        let mut counts = ItemCounts::default();
+        for block in 0..map.blocks(1) {
+            let key = keys::marker(&name.pipeline, &name.run, step, 1, block);
+            let marker: Option<BlockMarker> = self.document(&key).await?;
+            if let Some(marker) = &marker {
+                counts.add(marker.counts);
+            }
+            if seen.failed.len() >= most || marker.is_some_and(|marker| marker.counts.failed == 0) {
+                continue;
+            }
+            let below = keys::settled_prefix(&name.pipeline, &name.run, step, block);
+            let reads = settled.iter().filter(|key| key.starts_with(&below)).map(|key| self.document::<Commit>(key));
+            let commits: Result<Vec<Option<Commit>>, CliError> = all(reads, AT_ONCE).await.into_iter().collect();
+            let failed = commits?.into_iter().flatten().filter(|commit| commit.status == CommitStatus::Failed);
+            seen.failed.extend(failed);
+        }
+        seen.failed.truncate(most);
+        seen.counts = (counts.items == map.items).then_some(counts);
+        Ok(Some(seen))
+    }
+
     /// How a run ended, if it has.
     pub(crate) async fn result(&self, name: &RunName) -> Result<Option<RunResult>, CliError> {
         self.document(&keys::result(&name.pipeline, &name.run)).await
@@ -254,6 +330,14 @@ fn steps_among(listed: &[String], prefix: &str) -> BTreeMap<StepName, SeenStep> 
     for key in listed {
         let Some((step, file)) = key.strip_prefix(prefix).and_then(|rest| rest.split_once('/')) else { continue };
         let Ok(name) = StepName::new(step) else { continue };
+        if file == "map.json" {
+            steps.entry(name).or_default().items.get_or_insert(0);
+            continue;
+        }
+        if file.starts_with("settled/") {
+            *steps.entry(name).or_default().items.get_or_insert(0) += 1;
+            continue;
+        }
         if file == "commit.json" {
             steps.entry(name).or_default().committed = true;
             continue;

@@ -15,6 +15,7 @@ use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
+use crate::policies;
 use crate::project;
 use crate::render::plan_text;
 
@@ -50,7 +51,8 @@ pub(crate) struct Approval {
     lock_timeout: std::time::Duration,
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+/// A length of time as flags have it: `30s`, `5m`, `500ms`.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.parse().map_err(|_| "write 30s, 5m or 500ms".to_owned())?;
     let factor = match &text[digits.len()..] {
@@ -79,12 +81,17 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
         let revision = plan.base.source.commit.clone().filter(|_| !plan.base.source.dirty);
         let project = open_planned(context, &plan, revision.as_deref())?;
         let environment = Environment::of(context, &project).await?;
+        policies::check(context, &project, &plan)?;
         let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
         return carry_out(context, &environment, files, &plan, args.approval.options(true, false)).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
     let plan = environment.plan(&project, args.keep_runner).await?;
+    if let Err(denied) = policies::check(context, &project, &plan) {
+        context.printer.data(&plan_text::text(&plan, &context.printer.out));
+        return Err(denied);
+    }
     let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
     carry_out(context, &environment, files, &plan, args.approval.options(false, false)).await
 }
@@ -120,7 +127,12 @@ fn read(file: &Path) -> Result<Plan, CliError> {
 impl Approval {
     /// What an apply is told.
     pub(crate) fn options(&self, approved: bool, delete_data: bool) -> ApplyOptions {
-        ApplyOptions { approved: approved || self.auto_approve, delete_data, lock_timeout: self.lock_timeout }
+        ApplyOptions {
+            approved: approved || self.auto_approve,
+            delete_data,
+            lock_timeout: self.lock_timeout,
+            trigger: None,
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: &BootstrapArgs) -> CommandResul
     }
     let directory = project::locate(&context.settings.directory)?;
     let environment = &context.settings.environment;
-    let (_, platform) = project::platform(context, &directory)?;
+    let (_, platform, _) = project::platform(context, &directory)?;
     let spec = match platform {
         PlatformSpec::Aws(spec) => spec,
         PlatformSpec::Local => {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use liminal_schemas::keys;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::unit::Unit;
 
 use crate::app::Context;
 use crate::error::CliError;
@@ -28,6 +29,9 @@ pub(crate) struct LogsArgs {
     /// Only this attempt; all where none is given.
     #[arg(long, value_name = "NUMBER")]
     attempt: Option<u32>,
+    /// This item of a step that maps, by its number from 0. Needs a step.
+    #[arg(long, value_name = "NUMBER")]
+    item: Option<u32>,
     /// Only the last lines of each attempt.
     #[arg(long, value_name = "LINES")]
     tail: Option<usize>,
@@ -47,6 +51,14 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
         }
         None => environment.graph(&view.release)?.order().to_vec(),
     };
+    if let Some(item) = args.item {
+        let Some(step) = &step else {
+            return Err(CliError::new("--item needs a step")
+                .hint("liminal logs STEP --item NUMBER")
+                .exit(ExitCode::Usage));
+        };
+        return item_logs(context, &environment, &name, Unit::item(step.clone(), item), args).await;
+    }
     let mut cursor = Cursor { header: steps.len() > 1, last: None, read: BTreeMap::new(), printed: false };
     loop {
         // Whether the run has ended is asked before its logs are read, so that nothing printed last is missed.
@@ -56,7 +68,9 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
             for attempt in &progress.attempts {
                 let whole = progress.committed || attempt.failed;
                 if args.attempt.is_none_or(|wanted| wanted == attempt.number) {
-                    cursor.print(context, &environment, &name, (step, attempt.number, whole), args).await?;
+                    cursor
+                        .print(context, &environment, &name, (&Unit::step(step.clone()), attempt.number, whole), args)
+                        .await?;
                 }
             }
         }
@@ -67,6 +81,47 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
     }
     if !cursor.printed {
         explain_silence(context, &environment, &name, step.as_ref()).await?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// Prints what one item of a step printed, attempt by attempt.
+async fn item_logs(
+    context: &Context,
+    environment: &Environment,
+    name: &RunName,
+    unit: Unit,
+    args: &LogsArgs,
+) -> CommandResult {
+    let records = environment.records();
+    match (records.map(name, &unit.step).await?, unit.item) {
+        (None, _) => {
+            return Err(CliError::new(format!("step {} of run {} has no items yet", unit.step, name.run))
+                .hint("only steps with `map:` have items, once they begin"));
+        }
+        (Some(map), Some(item)) if item >= map.items => {
+            return Err(CliError::new(format!("step {} has no item {item}", unit.step))
+                .hint(format!("it has {} items, numbered from 0", map.items)));
+        }
+        (Some(_), _) => {}
+    }
+    let mut cursor = Cursor { header: true, last: None, read: BTreeMap::new(), printed: false };
+    loop {
+        let ended = records.result(name).await?.is_some() || !environment.is_carried(&name.run);
+        let (attempts, whole) = records.item_attempts(name, &unit).await?;
+        for attempt in attempts {
+            let whole = whole || attempt.failed;
+            if args.attempt.is_none_or(|wanted| wanted == attempt.number) {
+                cursor.print(context, environment, name, (&unit, attempt.number, whole), args).await?;
+            }
+        }
+        if !args.follow || ended || whole {
+            break;
+        }
+        tokio::time::sleep(environment.poll_interval()).await;
+    }
+    if !cursor.printed {
+        context.printer.say(&format!("Item {unit} of run {} printed nothing.", name.run));
     }
     Ok(ExitCode::Ok)
 }
@@ -93,8 +148,8 @@ async fn target<S: liminal_functions::ports::ObjectStore>(
 /// How far each log has been printed.
 struct Cursor {
     header: bool,
-    last: Option<(StepName, u32)>,
-    read: BTreeMap<(StepName, u32), Read>,
+    last: Option<(Unit, u32)>,
+    read: BTreeMap<(Unit, u32), Read>,
     printed: bool,
 }
 
@@ -112,7 +167,7 @@ impl Cursor {
         context: &Context,
         environment: &Environment,
         name: &RunName,
-        (step, attempt, whole): (&StepName, u32, bool),
+        (step, attempt, whole): (&Unit, u32, bool),
         args: &LogsArgs,
     ) -> Result<(), CliError> {
         let here = (step.clone(), attempt);

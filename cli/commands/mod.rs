@@ -1,6 +1,7 @@
 //! One file per command: its help text, its arguments, and one function that carries it out.
 
 pub(crate) mod apply;
+pub(crate) mod approve;
 pub(crate) mod artifacts;
 pub(crate) mod bootstrap;
 pub(crate) mod cancel;
@@ -8,8 +9,10 @@ pub(crate) mod completions;
 pub(crate) mod destroy;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod drift;
 pub(crate) mod emulate_tasks;
 pub(crate) mod explain;
+pub(crate) mod gitops;
 pub(crate) mod graph;
 pub(crate) mod help_topic;
 pub(crate) mod history;
@@ -19,6 +22,7 @@ pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod plan;
+pub(crate) mod redrive;
 pub(crate) mod resume;
 pub(crate) mod rollback;
 pub(crate) mod run;
@@ -27,5 +31,6 @@ pub(crate) mod schema;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod validate;
+pub(crate) mod verify;
 pub(crate) mod warden;
 pub(crate) mod why;

@@ -5,6 +5,7 @@ use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::Environment;
+use crate::policies;
 use crate::project;
 use crate::render;
 
@@ -58,9 +59,14 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
     if let Some(file) = &args.out {
         context.printer.say(&format!("Saved. To carry it out: liminal apply {}", file.display()));
     }
+    if environment.is_protected() && plan.has_changes {
+        environment.say_approval(context, &plan).await?;
+    }
+    let denied = policies::check(context, &project, &plan);
     let has_changes = plan.has_changes;
     // The process is about to end: handing a large definition back piece by piece would take longer than all of the plan's
     // own work.
     std::mem::forget((project, plan));
+    denied?;
     Ok(if args.detailed_exitcode && has_changes { ExitCode::Changes } else { ExitCode::Ok })
 }

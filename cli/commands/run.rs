@@ -21,6 +21,7 @@ use crate::exit_code::ExitCode;
 use crate::platform::Carry;
 use crate::platform::Environment;
 use crate::project;
+use crate::redriving::Origin;
 use crate::run_params;
 use crate::run_params::ParamArgs;
 
@@ -47,6 +48,9 @@ pub(crate) struct RunArgs {
     /// Run this step in any case. May be given several times.
     #[arg(long, value_name = "STEP")]
     fresh: Vec<StepName>,
+    /// Run this step and those behind it, and take the results of the newest run for all others.
+    #[arg(long, value_name = "STEP", conflicts_with = "no_cache")]
+    from: Option<StepName>,
     /// How many steps may run at once [default: the number of cores].
     #[arg(short, long, value_name = "COUNT")]
     jobs: Option<std::num::NonZeroU32>,
@@ -142,7 +146,16 @@ async fn record(
         environment.refuse_overlap(release).await?;
     }
     let params = run_params::values(context, release, &args.params)?;
-    let fresh = known_steps(release, &args.fresh)?;
+    let mut fresh = known_steps(release, &args.fresh)?;
+    let redrives = match &args.from {
+        Some(step) => {
+            known_steps(release, std::slice::from_ref(step))?;
+            let origin = Origin::newest(environment, &release.pipeline).await?;
+            fresh.extend(origin.fresh_from(environment, release, step, &params)?);
+            Some(origin.run())
+        }
+        None => None,
+    };
     let object = trigger_object(environment, release, args.object.as_deref()).await?;
     let interrupt = environment.listen(context)?;
     let started_at = environment.now();
@@ -156,6 +169,7 @@ async fn record(
         object,
         scheduled: None,
         cache: RunCache { off: args.no_cache, fresh },
+        redrives,
         source,
         started_at,
         deadline: release.runs.deadline(started_at),
@@ -195,7 +209,7 @@ async fn trigger_object(
     Ok(Some(TriggerObject { uri: file.to_owned(), version: None, artifact }))
 }
 
-fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {
+pub(super) fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {
     match steps.iter().find(|step| !release.steps.contains_key(*step)) {
         None => Ok(steps.iter().cloned().collect()),
         Some(step) => {

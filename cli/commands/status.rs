@@ -1,15 +1,30 @@
+use liminal_schemas::name::StepName;
+
 use crate::app::Context;
 use crate::args::Format;
+use crate::error::CliError;
 use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
 use crate::platform::Carrier;
 use crate::platform::Environment;
+use crate::render;
+use crate::render::units;
+use crate::watch::watch;
 
-/// Show how far a run is, or how it came out.
+/// How many failed items are listed.
+const MOST_FAILED: usize = 20;
+
+/// Show how far a run is, or how it came out, and which commit is applied.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// The run; the newest where none is given.
     run: Option<String>,
+    /// Show how the items of this step stand, and which failed.
+    #[arg(long, value_name = "STEP", conflicts_with = "output")]
+    items: Option<StepName>,
+    /// Show the run as it goes on, until it ends.
+    #[arg(short, long, conflicts_with_all = ["items", "output"])]
+    watch: bool,
     /// The form of the answer.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
     output: Format,
@@ -17,8 +32,22 @@ pub(crate) struct StatusArgs {
 
 pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
     let environment = Environment::of_project(context).await?;
+    if args.run.is_none() && args.output == Format::Text {
+        say_applied(context, &environment).await?;
+    }
     let records = environment.records();
     let name = records.find(args.run.as_deref(), None).await?;
+    if let Some(step) = &args.items {
+        let seen = records.items(&name, step, MOST_FAILED).await?.ok_or_else(|| {
+            CliError::new(format!("step {step} of run {} has no items yet", name.run))
+                .hint("only steps with `map:` have items, once they begin")
+        })?;
+        context.printer.data(&render::items::text(&name.run, step, &seen, &context.printer.out));
+        return Ok(ExitCode::Ok);
+    }
+    if args.watch {
+        watch(context, &environment, &name).await?;
+    }
     let view = records.view(&name).await?;
     environment.show_run(context, &view, args.output).await;
     if view.result.is_none() {
@@ -33,4 +62,24 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
         }
     }
     Ok(ExitCode::Ok)
+}
+
+/// Says which commit the environment is at, and what keeps it from a newer one.
+async fn say_applied(context: &Context, environment: &Environment) -> Result<(), CliError> {
+    let Some(applied) = environment.state().await?.and_then(|loaded| loaded.state.applied) else { return Ok(()) };
+    let what = match &applied.source.commit {
+        Some(commit) if applied.source.dirty => format!("commit {} with edits", units::short_commit(commit)),
+        Some(commit) => format!("commit {}", units::short_commit(commit)),
+        None => "a work tree outside git".to_owned(),
+    };
+    let by = applied.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let trigger = applied.trigger.map(|trigger| format!(" ({})", trigger.as_str())).unwrap_or_default();
+    let age = units::age(environment.now(), applied.at);
+    let verb = if environment.is_rolled_back(&applied.source).await? { "Rolled back from" } else { "Applied:" };
+    context.printer.say(&format!("{verb} {what}, {age}{by}{trigger}"));
+    if let Some(quarantine) = environment.quarantine().await? {
+        let commit = units::short_commit(&quarantine.commit);
+        context.printer.say(&format!("In quarantine: commit {commit}, since {}", quarantine.reason));
+    }
+    Ok(())
 }

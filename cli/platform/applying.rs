@@ -19,6 +19,7 @@ use liminal_infra::source::Snapshot;
 use liminal_infra::state::LockError;
 use liminal_infra::state::LockRequest;
 use liminal_schemas::digest::Digest;
+use liminal_schemas::gitops::Trigger;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::LockHolder;
@@ -28,6 +29,7 @@ use super::Environment;
 use super::apply_bars::ApplyBars;
 use super::environment::Platform;
 use super::objects::ControlClock;
+use super::objects::ControlObjects;
 use super::resources::Material;
 use super::resources::recorded;
 use crate::app::Context;
@@ -46,10 +48,32 @@ pub(crate) struct ApplyOptions {
     pub(crate) delete_data: bool,
     /// How long to wait for the lock.
     pub(crate) lock_timeout: Duration,
+    /// What set it going, where it was no person at a terminal.
+    pub(crate) trigger: Option<Trigger>,
+}
+
+/// Why a plan was not carried out.
+pub(crate) enum ApplyFailure {
+    /// What it is carried out with could not be had.
+    Setup(CliError),
+    /// The environment is protected, and nobody has approved the plan.
+    NotApproved(CliError),
+    /// The apply did not get to its end.
+    Apply(ApplyError),
+}
+
+impl ApplyFailure {
+    /// The failure as it is shown.
+    pub(crate) fn explain(self, plan: &Plan) -> CliError {
+        match self {
+            Self::Setup(error) | Self::NotApproved(error) => error,
+            Self::Apply(error) => explain(plan, &error),
+        }
+    }
 }
 
 impl Environment {
-    /// Carries a plan out.
+    /// Carries a plan out, and says what came of it.
     pub(crate) async fn apply(
         &self,
         context: &Context,
@@ -58,8 +82,31 @@ impl Environment {
         plan: &Plan,
         options: &ApplyOptions,
     ) -> CommandResult {
+        let stopped = stop_flag(interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?);
+        match self.attempt(context, (files, tree), plan, options, &stopped).await {
+            Ok(report) => {
+                context.printer.data(&format!("{}\n", summary(plan, &report)));
+                if plan.purpose == PlanPurpose::Destroy {
+                    self.tell_what_stays(context, options.delete_data);
+                }
+                Ok(ExitCode::Ok)
+            }
+            Err(failure) => Err(failure.explain(plan)),
+        }
+    }
+
+    /// Carries a plan out, or tells what kept it from its end. `stopped` is looked at before every operation.
+    pub(crate) async fn attempt(
+        &self,
+        context: &Context,
+        (files, tree): (Arc<Snapshot>, Option<Digest>),
+        plan: &Plan,
+        options: &ApplyOptions,
+        stopped: &AtomicBool,
+    ) -> Result<ApplyReport, ApplyFailure> {
+        self.check_approved(plan).await?;
         let progress = Progress::new(&context.printer);
-        let mut documents = recorded(self.state().await?.as_ref());
+        let mut documents = recorded(self.state().await.map_err(ApplyFailure::Setup)?.as_ref());
         documents.extend(plan.documents.resources.clone());
         let packages = &plan.documents.packages;
         let bars = ApplyBars::new(&progress, plan, documents.clone());
@@ -68,18 +115,14 @@ impl Environment {
         let resources = workshop.resources();
         let clock = ControlClock(SystemClock);
         let ports = Ports { objects: &workshop.objects, resources: &resources, clock: &clock };
-        let stopped = stop_flag(interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?);
         let spill = self.folder().join(format!("errored-{}.json", plan.environment));
         let request = ApplyRequest {
             tree,
             id: SystemNonces.nonce(),
             lineage: SystemNonces.nonce(),
             by: self.settings().user.clone(),
-            lock: LockRequest {
-                holder: self.holder(plan.purpose.as_str(), plan.base.source.commit.clone()),
-                timeout: options.lock_timeout,
-                is_alive: &lock::is_alive,
-            },
+            trigger: options.trigger,
+            lock: self.lock_request(plan, options.lock_timeout),
             spill: &spill,
             delete_data: options.delete_data,
             stop: &|| stopped.load(Ordering::Relaxed),
@@ -87,16 +130,22 @@ impl Environment {
         };
         let outcome = apply::apply(plan, &ports, request).await;
         bars.finish();
-        match outcome {
-            Ok(report) => {
-                context.printer.data(&format!("{}\n", summary(plan, &report)));
-                if plan.purpose == PlanPurpose::Destroy {
-                    self.tell_what_stays(context, options.delete_data);
-                }
-                Ok(ExitCode::Ok)
-            }
-            Err(error) => Err(explain(plan, &error)),
-        }
+        outcome.map_err(ApplyFailure::Apply)
+    }
+
+    /// Records that this environment is what the commit of an empty plan says.
+    pub(crate) async fn record_commit(&self, plan: &Plan, options: &ApplyOptions) -> Result<(), ApplyFailure> {
+        let objects = ControlObjects(self.store());
+        let (clock, who) = (ControlClock(SystemClock), (self.settings().user.clone(), options.trigger));
+        let recorded =
+            apply::record_commit(plan, (&objects, &clock), who, self.lock_request(plan, options.lock_timeout));
+        recorded.await.map_err(ApplyFailure::Apply)
+    }
+
+    /// The request of this process for the lock.
+    fn lock_request(&self, plan: &Plan, timeout: Duration) -> LockRequest<'static> {
+        let holder = self.holder(plan.purpose.as_str(), plan.base.source.commit.clone());
+        LockRequest { holder, timeout, is_alive: &lock::is_alive }
     }
 
     /// Says what a destroy leaves where others would look for it.
@@ -133,7 +182,7 @@ impl Environment {
 }
 
 /// A flag that Ctrl-C raises.
-fn stop_flag(mut interrupt: watch::Receiver<Stop>) -> Arc<AtomicBool> {
+pub(crate) fn stop_flag(mut interrupt: watch::Receiver<Stop>) -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
     tokio::spawn(async move {
@@ -144,10 +193,12 @@ fn stop_flag(mut interrupt: watch::Receiver<Stop>) -> Arc<AtomicBool> {
     flag
 }
 
-fn summary(plan: &Plan, report: &ApplyReport) -> String {
+/// What an apply did, in one line.
+pub(crate) fn summary(plan: &Plan, report: &ApplyReport) -> String {
     let verb = match plan.purpose {
         PlanPurpose::Apply => "Applied",
         PlanPurpose::Rollback => "Rolled back",
+        PlanPurpose::Heal => "Healed",
         PlanPurpose::Destroy => "Destroyed",
     };
     let mut live: Vec<String> = report

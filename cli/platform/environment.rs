@@ -44,6 +44,7 @@ pub(crate) struct Environment {
     store: Store,
     folder: PathBuf,
     settings: Settings,
+    protected: bool,
 }
 
 /// What carries an environment out.
@@ -68,21 +69,25 @@ impl Environment {
     /// The environment of the project that the settings point to. Of the definition, only its environments are read.
     pub(crate) async fn of_project(context: &Context) -> Result<Self, CliError> {
         let directory = project::locate(&context.settings.directory)?;
-        let (project, platform) = project::platform(context, &directory)?;
-        Self::on(context, &directory, project, &platform).await
+        let (project, platform, delivery) = project::platform(context, &directory)?;
+        Self::on(context, &directory, project, &platform, delivery.protected).await
     }
 
     /// The environment of a project that was read.
     pub(crate) async fn of(context: &Context, project: &Project) -> Result<Self, CliError> {
         let resolved = &project.loaded.resolved;
-        Self::on(context, &project.directory, Some(resolved.project.clone()), &resolved.platform).await
+        let protected = resolved.delivery.protected;
+        let name = Some(resolved.project.clone());
+        Self::on(context, &project.directory, name, &resolved.platform, protected).await
     }
 
-    async fn on(
+    /// The environment of a project whose files lie in a folder, or in a bare repository.
+    pub(crate) async fn on(
         context: &Context,
         directory: &Path,
         project: Option<ProjectName>,
         platform: &PlatformSpec,
+        protected: bool,
     ) -> Result<Self, CliError> {
         let folder = directory.join(".liminal").join(context.settings.environment.as_str());
         let (platform, store) = match platform {
@@ -98,7 +103,12 @@ impl Environment {
                 (Platform::Aws(Box::new(aws)), store)
             }
         };
-        Ok(Self { platform, store, folder, settings: context.settings.clone() })
+        Ok(Self { platform, store, folder, settings: context.settings.clone(), protected })
+    }
+
+    /// Whether a plan for it must be approved before it is carried out.
+    pub(crate) const fn is_protected(&self) -> bool {
+        self.protected
     }
 
     /// Its objects.

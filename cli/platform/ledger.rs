@@ -1,9 +1,13 @@
 //! What was applied to an environment: its state, its history and its lock.
 
 use liminal_infra::apply::history;
+use liminal_infra::gitops::quarantine;
 use liminal_infra::state;
 use liminal_infra::state::LoadedState;
 use liminal_infra::state::Pushed;
+use liminal_schemas::gitops::Quarantine;
+use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::run::SourceVersion;
 use liminal_schemas::state::HistoryEntry;
 use liminal_schemas::state::LockHolder;
 
@@ -11,6 +15,9 @@ use super::Environment;
 use super::objects::ControlObjects;
 use crate::error::CliError;
 use crate::error::While as _;
+
+/// How many entries of a history are looked at for the last one that is no healing.
+const LOOKED_AT: usize = 50;
 
 /// All entries of a history.
 const ALL: usize = usize::MAX;
@@ -28,6 +35,38 @@ impl Environment {
         history::history(&ControlObjects(self.store()), self.name(), ALL)
             .await
             .map_err(|error| CliError::because("the history can not be read", error.as_ref()))
+    }
+
+    /// Whether the last thing that happened to this environment was a rollback from what is recorded as applied.
+    pub(crate) async fn is_rolled_back(&self, applied: &SourceVersion) -> Result<bool, CliError> {
+        let last = history::history(&ControlObjects(self.store()), self.name(), LOOKED_AT)
+            .await
+            .map_err(|error| CliError::because("the history can not be read", error.as_ref()))?;
+        // What was healed is what was there before.
+        let mut deeds = last.iter().filter(|entry| entry.command != PlanPurpose::Heal.as_str());
+        let is_rollback = |entry: &HistoryEntry| entry.command == PlanPurpose::Rollback.as_str();
+        Ok(deeds.next().is_some_and(|entry| is_rollback(entry) && entry.applied.source == *applied))
+    }
+
+    /// The commit that this environment does not take.
+    pub(crate) async fn quarantine(&self) -> Result<Option<Quarantine>, CliError> {
+        quarantine::load(&ControlObjects(self.store()), self.name())
+            .await
+            .map_err(|error| CliError::because("the quarantine can not be read", error.as_ref()))
+    }
+
+    /// Keeps a commit from being tried again.
+    pub(crate) async fn put_in_quarantine(&self, failed: &Quarantine) -> Result<(), CliError> {
+        quarantine::put(&ControlObjects(self.store()), self.name(), failed)
+            .await
+            .map_err(|error| CliError::because("the quarantine can not be written", error.as_ref()))
+    }
+
+    /// Ends a quarantine.
+    pub(crate) async fn lift_quarantine(&self) -> Result<(), CliError> {
+        quarantine::lift(&ControlObjects(self.store()), self.name())
+            .await
+            .map_err(|error| CliError::because("the quarantine can not be ended", error.as_ref()))
     }
 
     /// Who holds the lock.

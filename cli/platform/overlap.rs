@@ -3,9 +3,9 @@
 use liminal_functions::runner::open_runs;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
-use liminal_schemas::policy::Admission;
-use liminal_schemas::policy::Overlap;
 use liminal_schemas::release::Release;
+use liminal_schemas::run_policy::Admission;
+use liminal_schemas::run_policy::Overlap;
 
 use super::Environment;
 use crate::error::CliError;

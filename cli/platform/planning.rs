@@ -116,7 +116,7 @@ impl Environment {
     }
 
     /// What is deployed, of some pipelines or of all, for plans that need no definition.
-    async fn observe_deployed(
+    pub(super) async fn observe_deployed(
         &self,
         loaded: &LoadedState,
         pipelines: Option<&BTreeSet<PipelineName>>,
@@ -152,7 +152,7 @@ impl liminal_schemas::files::ProjectFiles for NoFiles {
     }
 }
 
-fn target_of(loaded: &LoadedState) -> Target {
+pub(super) fn target_of(loaded: &LoadedState) -> Target {
     let source = loaded.state.applied.as_ref().map(|applied| applied.source.clone()).unwrap_or_default();
     Target {
         project: loaded.state.project.clone(),

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use liminal_infra::aws::AwsResources;
+use liminal_infra::drift::Found;
+use liminal_infra::plan::Observed;
 use liminal_infra::ports::PortError;
 use liminal_infra::ports::Resources;
 use liminal_infra::resources::LocalResources;
@@ -72,6 +74,14 @@ impl Environment {
 }
 
 impl<'w> Workshop<'w> {
+    /// What builds bundles; none on this machine, which needs none.
+    pub(super) fn bundles(&self) -> Option<&Bundles<'w>> {
+        match &self.tools {
+            Tools::Local(_) => None,
+            Tools::Aws { bundles, .. } => Some(bundles),
+        }
+    }
+
     /// The resources that can be made from what is at hand.
     pub(super) fn resources<'a>(&'a self) -> PlatformResources<'a>
     where
@@ -109,6 +119,23 @@ pub(super) fn recorded(state: Option<&LoadedState>) -> BTreeMap<ResourceAddress,
     let there = loaded.state.resources.iter();
     let there = there.filter_map(|(address, record)| Some((address.clone(), record.resource.as_deref()?.clone())));
     intended.chain(there).collect()
+}
+
+impl PlatformResources<'_> {
+    /// What was found in place of a resource; none when it is as recorded. `observed` knows which are there at all.
+    pub(super) async fn look_at(
+        &self,
+        address: &ResourceAddress,
+        observed: &Observed,
+    ) -> Result<Option<Found>, PortError> {
+        match self {
+            Self::Local(_) => Ok((!observed.resources.contains(address)).then_some(Found::Gone)),
+            Self::Aws(aws, _) => Ok(match aws.inspect(address).await? {
+                None => Some(Found::Gone),
+                Some(fields) => (!fields.is_empty()).then_some(Found::Changed(fields)),
+            }),
+        }
+    }
 }
 
 impl Resources for PlatformResources<'_> {

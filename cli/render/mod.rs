@@ -2,9 +2,11 @@
 //! what its [`style::Style`] says.
 
 pub(crate) mod dev;
+pub(crate) mod drift;
 pub(crate) mod findings;
 mod findings_json;
 pub(crate) mod graph;
+pub(crate) mod items;
 pub(crate) mod lineage;
 pub(crate) mod metrics;
 mod plan_access;
@@ -13,6 +15,7 @@ mod plan_forecast;
 pub(crate) mod plan_markdown;
 mod plan_resources;
 pub(crate) mod plan_text;
+pub(crate) mod redrive;
 pub(crate) mod run_summary;
 pub(crate) mod style;
 pub(crate) mod table;

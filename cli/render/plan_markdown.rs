@@ -82,6 +82,7 @@ fn head(plan: &Plan) -> String {
     let what = match plan.purpose {
         PlanPurpose::Apply => "Plan",
         PlanPurpose::Rollback => "Plan to roll back",
+        PlanPurpose::Heal => "Plan to heal",
         PlanPurpose::Destroy => "Plan to destroy",
     };
     let mut text = format!(

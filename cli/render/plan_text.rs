@@ -88,6 +88,7 @@ fn header(plan: &Plan, style: &Style) -> String {
     let what = match plan.purpose {
         PlanPurpose::Apply => "Plan",
         PlanPurpose::Rollback => "Plan to roll back",
+        PlanPurpose::Heal => "Plan to heal",
         PlanPurpose::Destroy => "Plan to destroy",
     };
     let names = format!("{}, environment {}", plan.project, plan.environment);
@@ -280,6 +281,7 @@ pub(crate) fn summary(plan: &Plan) -> String {
         return match plan.purpose {
             PlanPurpose::Apply => "No changes. The environment matches the definition.".to_owned(),
             PlanPurpose::Rollback => "No changes. That release is live already.".to_owned(),
+            PlanPurpose::Heal => "No changes. Everything is as it was recorded.".to_owned(),
             PlanPurpose::Destroy => "No changes. There is nothing to remove.".to_owned(),
         };
     }

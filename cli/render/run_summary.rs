@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use liminal_schemas::graph::Graph;
+use liminal_schemas::map::ItemCounts;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
@@ -125,6 +126,9 @@ fn steps(run: &RunSummary<'_>, order: &[StepName], style: &Style) -> Table {
 /// What is to be said of a step beyond its status.
 fn note(commit: &Commit) -> String {
     let mut parts = Vec::new();
+    if let Some(items) = &commit.items {
+        parts.push(items_text(items));
+    }
     if let Some(run) = &commit.cached_from {
         parts.push(format!("from run {run}"));
     }
@@ -145,6 +149,13 @@ fn note(commit: &Commit) -> String {
         parts.push(format!("{refused} of {} did not hold", count(commit.checks.len(), "check")));
     }
     parts.join(", ")
+}
+
+/// How the items of a step ended, the usual left out: `250 items, 1 failed, 249 cached`.
+fn items_text(items: &ItemCounts) -> String {
+    let all = count(usize::try_from(items.items).unwrap_or(usize::MAX), "item");
+    let others = [(items.failed, "failed"), (items.skipped, "skipped"), (items.cached, "cached")];
+    others.iter().filter(|(number, _)| *number > 0).fold(all, |text, (number, word)| format!("{text}, {number} {word}"))
 }
 
 /// The last words of the steps that failed.

@@ -25,7 +25,6 @@ use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::plan::RerunReason;
 use liminal_schemas::plan::StepChange;
 use liminal_schemas::plan::StepForecast;
-use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::PackageFile;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::PythonSpec;
@@ -43,6 +42,7 @@ use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
 use liminal_schemas::run::RunStatus;
 use liminal_schemas::run::SourceVersion;
+use liminal_schemas::run_policy::RunPolicy;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 use liminal_schemas::step::Action;
@@ -77,6 +77,7 @@ pub(super) fn step(phase: Phase, step: &str, parents: &[&str]) -> (StepName, Ste
         env: BTreeMap::new(),
         after: BTreeSet::new(),
         when: None,
+        map: None,
         reads_metrics: BTreeSet::new(),
         reads_params: BTreeSet::new(),
         finally: false,
@@ -390,6 +391,7 @@ pub(super) fn run_record() -> RunRecord {
         object: None,
         scheduled: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: START,
         deadline: None,
@@ -416,6 +418,8 @@ pub(super) fn commit(step: &str, status: CommitStatus, seconds: f64) -> (StepNam
         cached_from: None,
         skipped: None,
         failure: None,
+        item: None,
+        items: None,
         started_at: START,
         ended_at: START.plus_millis(millis),
     };

@@ -10,13 +10,13 @@ use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
-use liminal_schemas::name::StepName;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::Failure;
 use liminal_schemas::run::RunStatus;
 use liminal_schemas::run::Scheduled;
 use liminal_schemas::step::StepSpec;
+use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 use tokio::sync::watch;
 
@@ -29,8 +29,10 @@ pub struct AttemptJob {
     pub pipeline: PipelineName,
     /// The run.
     pub run: RunId,
-    /// The step.
-    pub step: StepName,
+    /// The step, or the item.
+    pub unit: Unit,
+    /// What the item is, for people, where there is one.
+    pub item: Option<String>,
     /// The attempt's number, from 1.
     pub attempt: u32,
     /// The resolved step: its action is `run:` or `call:`.

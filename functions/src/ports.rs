@@ -201,6 +201,16 @@ pub trait Queue: Send + Sync + 'static {
     /// Sends a message, to be received after a delay.
     fn send(&self, queue: &str, body: &str, delay: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
 
+    /// Sends many messages, to be received at once. After an error any number of them may have been sent.
+    fn send_many(&self, queue: &str, bodies: &[String]) -> impl Future<Output = Result<(), QueueError>> + Send {
+        async move {
+            for body in bodies {
+                self.send(queue, body, Duration::ZERO).await?;
+            }
+            Ok(())
+        }
+    }
+
     /// Takes a message that is due. Nobody else receives it for as long as `visibility`.
     fn receive(
         &self,

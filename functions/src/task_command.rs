@@ -16,6 +16,7 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
+use liminal_schemas::unit::Unit;
 
 use crate::runner::AttemptName;
 
@@ -37,8 +38,8 @@ pub enum TaskCommandError {
     /// A flag has no such value.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The attempt is no number.
-    #[error("`--attempt {0}` is no number")]
+    /// The attempt or the item is no number.
+    #[error("`{0}` is no number")]
     NoNumber(String),
     /// There is something else.
     #[error("a task takes no argument `{0}`")]
@@ -48,6 +49,7 @@ pub enum TaskCommandError {
 /// The arguments of the task that carries out an attempt.
 pub fn arguments(name: &AttemptName) -> Vec<String> {
     let number = name.attempt.to_string();
+    let item = name.unit.item.map(|item| item.to_string());
     let words = [
         MODE,
         "--pipeline",
@@ -55,11 +57,12 @@ pub fn arguments(name: &AttemptName) -> Vec<String> {
         "--run",
         name.run.as_str(),
         "--step",
-        name.step.as_str(),
+        name.unit.step.as_str(),
         "--attempt",
         &number,
     ];
-    words.map(str::to_owned).to_vec()
+    let item = item.iter().flat_map(|item| ["--item", item.as_str()]);
+    words.into_iter().chain(item).map(str::to_owned).collect()
 }
 
 /// The attempt that a task's arguments name.
@@ -71,7 +74,8 @@ pub fn parse<T: AsRef<str>>(arguments: &[T]) -> Result<AttemptName, TaskCommandE
     if first.as_ref() != MODE {
         return Err(TaskCommandError::NoTask);
     }
-    let (mut pipeline, mut run, mut step, mut attempt) = (None, None, None, None);
+    let (mut pipeline, mut run, mut step, mut item, mut attempt) = (None, None, None, None, None);
+    let number = |value: &str| value.parse().map_err(|_| TaskCommandError::NoNumber(value.chars().take(20).collect()));
     for pair in flags.chunks(2) {
         let [flag, value] = pair else {
             let flag = pair.first().map(|flag| flag.as_ref().to_owned()).unwrap_or_default();
@@ -82,17 +86,15 @@ pub fn parse<T: AsRef<str>>(arguments: &[T]) -> Result<AttemptName, TaskCommandE
             "--pipeline" => pipeline = Some(PipelineName::new(value)?),
             "--run" => run = Some(RunId::new(value)?),
             "--step" => step = Some(StepName::new(value)?),
-            "--attempt" => {
-                attempt =
-                    Some(value.parse().map_err(|_| TaskCommandError::NoNumber(value.chars().take(20).collect()))?);
-            }
+            "--item" => item = Some(number(value)?),
+            "--attempt" => attempt = Some(number(value)?),
             other => return Err(TaskCommandError::Unknown(other.chars().take(40).collect())),
         }
     }
     Ok(AttemptName {
         pipeline: pipeline.ok_or(TaskCommandError::Missing("--pipeline"))?,
         run: run.ok_or(TaskCommandError::Missing("--run"))?,
-        step: step.ok_or(TaskCommandError::Missing("--step"))?,
+        unit: Unit { step: step.ok_or(TaskCommandError::Missing("--step"))?, item },
         attempt: attempt.ok_or(TaskCommandError::Missing("--attempt"))?,
     })
 }
@@ -100,7 +102,12 @@ pub fn parse<T: AsRef<str>>(arguments: &[T]) -> Result<AttemptName, TaskCommandE
 /// The token that makes the start of a task idempotent: ECS starts one task for it, however often it is asked. Tokens
 /// count per cluster, which environments share; so the environment is part of it. 64 characters, as many as ECS takes.
 pub fn token(project: &ProjectName, environment: &EnvironmentName, name: &AttemptName) -> String {
-    Digest::of_document(&(project, environment, &name.pipeline, &name.run, &name.step, name.attempt)).hex()
+    let Unit { step, item } = &name.unit;
+    let attempt = (project, environment, &name.pipeline, &name.run, step, name.attempt);
+    match item {
+        None => Digest::of_document(&attempt).hex(),
+        Some(item) => Digest::of_document(&(attempt, item)).hex(),
+    }
 }
 
 /// What the task of a token is started by.
@@ -116,7 +123,7 @@ mod tests {
         AttemptName {
             pipeline: PipelineName::new("train").expect("valid"),
             run: RunId::new("20261124-230239-x7k2").expect("valid"),
-            step: StepName::new("fit").expect("valid"),
+            unit: Unit::step(StepName::new("fit").expect("valid")),
             attempt: 3,
         }
     }
@@ -137,7 +144,7 @@ mod tests {
         insta::assert_snapshot!(problem(&["serve"]), @"the arguments of a task begin with `task`");
         insta::assert_snapshot!(problem(&["task", "--pipeline", "p", "--run", "20261124-1", "--step", "s"]), @"the arguments of a task need --attempt");
         insta::assert_snapshot!(problem(&["task", "--step", "../x"]), @"`../x` is no step name: it must start with a lower-case letter");
-        insta::assert_snapshot!(problem(&["task", "--attempt", "two"]), @"`--attempt two` is no number");
+        insta::assert_snapshot!(problem(&["task", "--attempt", "two"]), @"`two` is no number");
         insta::assert_snapshot!(problem(&["task", "--attempt"]), @"a task takes no argument `--attempt`");
     }
 

@@ -8,6 +8,8 @@ pub mod apply;
 pub mod aws;
 pub mod bundle;
 pub mod desired;
+pub mod drift;
+pub mod gitops;
 pub mod memory;
 pub mod observe;
 pub mod package;

@@ -23,12 +23,23 @@ const NAMED_FILES: usize = 5;
 /// The level of deflate. Fixed, since another level is other bytes.
 const DEFLATE_LEVEL: i64 = 6;
 
+/// How a pointer of Git LFS begins, as its specification fixes it.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+
 /// Why a package can not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// A file is not what the plan saw.
     #[error("file {path} changed while it was being packed; run the command again")]
     Changed {
+        /// The file.
+        path: String,
+    },
+    /// A file is only a pointer.
+    #[error(
+        "{path} is a Git LFS pointer: its content is not in the repository, where packages are made from; commit it without LFS, or fetch it in a step"
+    )]
+    LfsPointer {
         /// The file.
         path: String,
     },
@@ -85,6 +96,9 @@ pub(crate) fn read_file(path: &str, file: &PackageFile, files: &dyn ProjectFiles
     let bytes = files
         .read(path, MAX_PACKAGE_BYTES)
         .map_err(|problem| PackageError::Unreadable { path: path.to_owned(), problem })?;
+    if bytes.starts_with(LFS_POINTER) {
+        return Err(PackageError::LfsPointer { path: path.to_owned() });
+    }
     if has_blob_id(&bytes, &file.blob) { Ok(bytes) } else { Err(PackageError::Changed { path: path.to_owned() }) }
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::map::MapSource;
 use crate::name::FieldName;
 use crate::name::StepName;
 use crate::release::SecretRef;
@@ -46,11 +47,24 @@ pub struct CacheKeyParts {
     pub inputs: BTreeMap<FieldName, Digest>,
     /// The metrics that a gate reads, by step.
     pub metrics: BTreeMap<StepName, Digest>,
+    /// What it is done for each of, and how many at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<MapKey>,
     /// The secrets it uses, by reference: a new value under the same reference is no new key.
     pub secrets: BTreeMap<FieldName, SecretRef>,
     /// What it uses of the time that the run is for: `scheduled_time`, `partition`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub run: BTreeMap<String, String>,
+}
+
+/// The part of `map:` that can change what a step leaves: not how many items run at once, nor how many may fail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MapKey {
+    /// Where the items come from.
+    pub over: MapSource,
+    /// How many one attempt is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
 }
 
 /// What a key is made of besides the step itself.
@@ -108,6 +122,7 @@ impl CacheKeyParts {
             bindings: bindings.map(|(name, source)| (name.clone(), source.clone())).collect(),
             inputs: context.inputs,
             metrics: context.metrics,
+            map: step.map.as_ref().map(|map| MapKey { over: map.over.clone(), batch: map.batch }),
             secrets: secrets.collect(),
             run: run.collect(),
         }

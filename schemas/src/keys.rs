@@ -1,12 +1,14 @@
 //! Object keys: the one place that knows where each document lives, the same on every platform.
 
 use crate::digest::Digest;
+use crate::map::BLOCK_ITEMS;
 use crate::name::EnvironmentName;
 use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::PipelineName;
 use crate::name::RunId;
 use crate::name::StepName;
+use crate::unit::UnitRef;
 
 /// The zip of a package.
 pub fn package(digest: &Digest) -> String {
@@ -78,6 +80,16 @@ pub fn lock(environment: &EnvironmentName) -> String {
     format!("state/{environment}.lock.json")
 }
 
+/// The approval of a plan.
+pub fn approval(environment: &EnvironmentName, plan: &Digest) -> String {
+    format!("state/{environment}/approvals/{}.json", plan.hex())
+}
+
+/// The commit that an environment does not take.
+pub fn quarantine(environment: &EnvironmentName) -> String {
+    format!("state/{environment}.quarantine.json")
+}
+
 /// One entry of an environment's history, in the order of serials.
 pub fn history(environment: &EnvironmentName, serial: u64) -> String {
     format!("{}{serial:010}.json", history_prefix(environment))
@@ -139,34 +151,98 @@ pub fn step_prefix(pipeline: &PipelineName, run: &RunId, step: &StepName) -> Str
     format!("{}steps/{step}/", run_prefix(pipeline, run))
 }
 
-/// The record that ends a step.
-pub fn commit(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
-    format!("{}commit.json", step_prefix(pipeline, run, step))
+/// The record that ends a step, or an item. Those of the items of a block lie together, so that one listing tells which of
+/// them are settled.
+pub fn commit<'u>(pipeline: &PipelineName, run: &RunId, unit: impl Into<UnitRef<'u>>) -> String {
+    let unit = unit.into();
+    match unit.item {
+        None => format!("{}commit.json", step_prefix(pipeline, run, unit.step)),
+        Some(item) => {
+            format!("{}{item:06}.json", settled_prefix(pipeline, run, unit.step, item / BLOCK_ITEMS))
+        }
+    }
 }
 
-/// All attempts at a step.
-pub fn attempts_prefix(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
-    format!("{}attempts/", step_prefix(pipeline, run, step))
+/// The commits of a block of items.
+pub fn settled_prefix(pipeline: &PipelineName, run: &RunId, step: &StepName, block: u32) -> String {
+    format!("{}{block:04}/", all_settled_prefix(pipeline, run, step))
+}
+
+/// The commits of all items of a step.
+pub fn all_settled_prefix(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
+    format!("{}settled/", step_prefix(pipeline, run, step))
+}
+
+/// The number of the item that a key below [`all_settled_prefix`] or of a failure mark names.
+pub fn item_of(key: &str) -> Option<u32> {
+    let name = key.rsplit('/').next()?;
+    name.split('.').next()?.parse().ok()
+}
+
+/// The record that says how many items a step has.
+pub fn map(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
+    format!("{}map.json", step_prefix(pipeline, run, step))
+}
+
+/// What the items of a block are.
+pub fn item_block(pipeline: &PipelineName, run: &RunId, step: &StepName, block: u32) -> String {
+    format!("{}items/{block:04}.json", step_prefix(pipeline, run, step))
+}
+
+/// The markers of the members of a block: on level 2 and above, where members are blocks themselves.
+pub fn markers_prefix(pipeline: &PipelineName, run: &RunId, step: &StepName, level: u32, block: u32) -> String {
+    let below = level.saturating_sub(1);
+    format!("{}blocks/{below}/{block:04}/", step_prefix(pipeline, run, step))
+}
+
+/// The marker of a block whose members are all settled. Those of the blocks of one block lie together.
+pub fn marker(pipeline: &PipelineName, run: &RunId, step: &StepName, level: u32, block: u32) -> String {
+    format!("{}{block:04}.json", markers_prefix(pipeline, run, step, level + 1, block / BLOCK_ITEMS))
+}
+
+/// The marks of items that failed.
+pub fn failed_items_prefix(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
+    format!("{}failed/", step_prefix(pipeline, run, step))
+}
+
+/// The mark of an item that failed.
+pub fn failed_item(pipeline: &PipelineName, run: &RunId, step: &StepName, item: u32) -> String {
+    format!("{}{item:06}", failed_items_prefix(pipeline, run, step))
+}
+
+/// There when so many items failed that no further one begins.
+pub fn map_stop(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
+    format!("{}stop", step_prefix(pipeline, run, step))
+}
+
+/// What the keys of all attempts at a step, or at an item, begin with.
+pub fn attempts_prefix<'u>(pipeline: &PipelineName, run: &RunId, unit: impl Into<UnitRef<'u>>) -> String {
+    let unit = unit.into();
+    let step = step_prefix(pipeline, run, unit.step);
+    match unit.item {
+        None => format!("{step}attempts/"),
+        Some(item) => format!("{step}attempts/{:04}/{item:06}.", item / BLOCK_ITEMS),
+    }
 }
 
 /// The record that opens an attempt.
-pub fn attempt(pipeline: &PipelineName, run: &RunId, step: &StepName, attempt: u32) -> String {
-    format!("{}{attempt}.json", attempts_prefix(pipeline, run, step))
+pub fn attempt<'u>(pipeline: &PipelineName, run: &RunId, unit: impl Into<UnitRef<'u>>, attempt: u32) -> String {
+    format!("{}{attempt}.json", attempts_prefix(pipeline, run, unit))
 }
 
 /// The record that ends an attempt which made no commit.
-pub fn attempt_failure(pipeline: &PipelineName, run: &RunId, step: &StepName, attempt: u32) -> String {
-    format!("{}{attempt}.failed.json", attempts_prefix(pipeline, run, step))
+pub fn attempt_failure<'u>(pipeline: &PipelineName, run: &RunId, unit: impl Into<UnitRef<'u>>, attempt: u32) -> String {
+    format!("{}{attempt}.failed.json", attempts_prefix(pipeline, run, unit))
 }
 
 /// The record of the task that carries out an attempt which a dispatcher opened.
-pub fn attempt_task(pipeline: &PipelineName, run: &RunId, step: &StepName, attempt: u32) -> String {
-    format!("{}{attempt}.task.json", attempts_prefix(pipeline, run, step))
+pub fn attempt_task<'u>(pipeline: &PipelineName, run: &RunId, unit: impl Into<UnitRef<'u>>, attempt: u32) -> String {
+    format!("{}{attempt}.task.json", attempts_prefix(pipeline, run, unit))
 }
 
 /// What an attempt printed.
-pub fn attempt_log(pipeline: &PipelineName, run: &RunId, step: &StepName, attempt: u32) -> String {
-    format!("{}{attempt}.log", attempts_prefix(pipeline, run, step))
+pub fn attempt_log<'u>(pipeline: &PipelineName, run: &RunId, unit: impl Into<UnitRef<'u>>, attempt: u32) -> String {
+    format!("{}{attempt}.log", attempts_prefix(pipeline, run, unit))
 }
 
 /// All versions of a model.

@@ -9,6 +9,7 @@ use crate::name::PipelineName;
 use crate::name::RunId;
 use crate::name::StepName;
 use crate::time::UtcTime;
+use crate::unit::Unit;
 
 /// The version of the message that this code writes.
 pub const MESSAGE_SCHEMA: u32 = 1;
@@ -16,7 +17,7 @@ pub const MESSAGE_SCHEMA: u32 = 1;
 /// The largest body that is sent, in bytes. Far below any queue's limit, since a message only names things.
 pub const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// Asks a runner to look at one step of one run.
+/// Asks a runner to look at one step of one run, or at one item of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepMessage {
@@ -28,6 +29,9 @@ pub struct StepMessage {
     pub run: RunId,
     /// The step.
     pub step: StepName,
+    /// The item, for one of a step that maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
     /// When the step may be looked at, where that is later than the queue itself could hold the message back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<UtcTime>,
@@ -48,9 +52,15 @@ pub enum MessageError {
 }
 
 impl StepMessage {
-    /// Asks for a step.
-    pub fn new(pipeline: PipelineName, run: RunId, step: StepName) -> Self {
-        Self { schema: MESSAGE_SCHEMA, pipeline, run, step, not_before: None }
+    /// Asks for a step, or an item of one.
+    pub fn new(pipeline: PipelineName, run: RunId, unit: impl Into<Unit>) -> Self {
+        let Unit { step, item } = unit.into();
+        Self { schema: MESSAGE_SCHEMA, pipeline, run, step, item, not_before: None }
+    }
+
+    /// What it asks for.
+    pub fn unit(&self) -> Unit {
+        Unit { step: self.step.clone(), item: self.item }
     }
 
     /// The same, but not before a time.

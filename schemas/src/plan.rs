@@ -68,6 +68,8 @@ pub enum PlanPurpose {
     Apply,
     /// To make an earlier release live again.
     Rollback,
+    /// To put back what is recorded.
+    Heal,
     /// To remove everything.
     Destroy,
 }
@@ -78,6 +80,7 @@ impl PlanPurpose {
         match self {
             Self::Apply => "apply",
             Self::Rollback => "rollback",
+            Self::Heal => "heal",
             Self::Destroy => "destroy",
         }
     }
@@ -290,7 +293,19 @@ pub struct PlanDocuments {
 }
 
 impl Plan {
-    /// The plan's identity: what a journal and an approval name.
+    /// What an approval names: the plan without what is only told beside it, such as what the next runs would do, so that
+    /// a run that ends meanwhile takes no approval away.
+    pub fn approval_digest(&self) -> Digest {
+        let mut plan = self.clone();
+        plan.notes.clear();
+        plan.liminal.clear();
+        for change in &mut plan.pipelines {
+            change.forecast.clear();
+        }
+        plan.digest()
+    }
+
+    /// The plan's identity: what a journal names.
     pub fn digest(&self) -> Digest {
         Digest::of_document(self)
     }

@@ -12,7 +12,7 @@ use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
-use crate::policy::RunPolicy;
+use crate::run_policy::RunPolicy;
 use crate::step::StepSpec;
 use crate::trigger::Trigger;
 use crate::value::Value;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::map::ItemCounts;
 use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::PipelineName;
@@ -48,6 +49,9 @@ pub struct RunRecord {
     /// How the run treats results of earlier runs.
     #[serde(default)]
     pub cache: RunCache,
+    /// The run that it takes up again: what succeeded there is taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrives: Option<RunId>,
     /// What the code and definition were taken from.
     pub source: SourceVersion,
     /// When it started.
@@ -168,6 +172,9 @@ pub struct AttemptRecord {
     pub run: RunId,
     /// The step.
     pub step: StepName,
+    /// The item, for one of a step that maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
     /// 1 for the first.
     pub attempt: u32,
     /// A random text that tells this writer's records from all others.
@@ -264,6 +271,9 @@ pub struct Commit {
     pub run: RunId,
     /// The step.
     pub step: StepName,
+    /// The item, for one of a step that maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
     /// How it ended.
     pub status: CommitStatus,
     /// A random text that tells this writer's commit from all others.
@@ -298,6 +308,9 @@ pub struct Commit {
     /// Why it failed, for `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// How its items ended, for a step that maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<ItemCounts>,
     /// When the attempt that made it started, or when it was settled.
     pub started_at: UtcTime,
     /// When it was settled.
@@ -359,6 +372,8 @@ pub enum SkipReason {
     Upstream(StepName),
     /// The run was cancelled.
     Cancelled,
+    /// More items of the step had failed than may.
+    Stopped,
     /// The run's deadline had passed.
     Deadline,
 }
@@ -370,6 +385,7 @@ impl fmt::Display for SkipReason {
             Self::Input(step) => write!(f, "{step}, whose data it needs, was skipped"),
             Self::Upstream(step) => write!(f, "{step} did not succeed"),
             Self::Cancelled => f.write_str("the run was cancelled"),
+            Self::Stopped => f.write_str("too many other items had failed"),
             Self::Deadline => f.write_str("the deadline of the run had passed"),
         }
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::aws::resource::CloudResource;
 use crate::digest::Digest;
+use crate::gitops::Trigger;
 use crate::name::EnvironmentName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
@@ -56,6 +57,9 @@ pub struct Applied {
     /// Who applied, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// What set it going, where it was no person at a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
 }
 
 /// A deployed pipeline.

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::map::MapSource;
+use crate::map::MapSpec;
 use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::StepName;
@@ -43,6 +45,9 @@ pub struct StepSpec {
     /// The condition (CEL) under which the step runs at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// What the step is done for each of, if it is done more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<MapSpec>,
     /// Steps whose metrics the condition or the gate reads: parents like those of `inputs`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reads_metrics: BTreeSet<StepName>,
@@ -427,7 +432,7 @@ impl StepSpec {
                 None
             }
         });
-        made.chain(&self.reads_metrics).collect()
+        made.chain(&self.reads_metrics).chain(self.map.as_ref().and_then(MapSpec::maker)).collect()
     }
 
     /// The parameters that can change what the step does.
@@ -441,6 +446,9 @@ impl StepSpec {
             | InputSource::File { .. } => None,
         }));
         used.extend(self.templates().flat_map(Template::params));
+        if let Some(MapSpec { over: MapSource::Param { name }, .. }) = &self.map {
+            used.insert(name);
+        }
         used
     }
 

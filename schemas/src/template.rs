@@ -139,11 +139,23 @@ impl Template {
     /// The same template with `{{ step.name }}` filled in, which is known as soon as the definition is: so the name is
     /// part of what the step does, and of its cache key.
     pub fn with_step_name(&self, name: &str) -> Self {
-        let parts = self.parts.iter().map(|part| match part {
-            Part::Reference(Reference::StepName) => Part::Text(name.to_owned()),
-            Part::Text(_) | Part::Reference(_) => part.clone(),
-        });
-        Self { parts: parts.collect() }
+        let mut parts: Vec<Part> = Vec::new();
+        for part in &self.parts {
+            let text = match part {
+                Part::Reference(Reference::StepName) => name,
+                Part::Text(text) => text,
+                Part::Reference(_) => {
+                    parts.push(part.clone());
+                    continue;
+                }
+            };
+            // Texts that have come to stand side by side become one, as when the template is written down and read again.
+            match parts.last_mut() {
+                Some(Part::Text(before)) => before.push_str(text),
+                Some(Part::Reference(_)) | None => parts.push(Part::Text(text.to_owned())),
+            }
+        }
+        Self { parts }
     }
 
     /// Fills in every reference by what `value` says of it.
@@ -219,5 +231,17 @@ impl JsonSchema for Template {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "description": "a text, in which {{ inputs.NAME }}, {{ outputs.NAME }}, {{ params.NAME }}, {{ secrets.NAME }}, {{ run.id }}, {{ run.scheduled_time }}, {{ run.partition }} and {{ step.name }} are filled in" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_with_the_name_of_its_step_is_what_it_reads_as() {
+        let template = Template::parse("a-{{ step.name }}-{{ run.id }}").expect("a template").with_step_name("fit");
+        let json = serde_json::to_string(&template).expect("JSON");
+        assert_eq!(serde_json::from_str::<Template>(&json).expect("read"), template);
     }
 }

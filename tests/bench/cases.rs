@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
+use crate::cloud;
+use crate::maps;
 use crate::measure;
 use crate::measure::Sample;
 use crate::measure::repeat;
@@ -13,6 +15,8 @@ use crate::project;
 use crate::project::Project;
 use crate::report::Goal;
 use crate::report::Outcome;
+use crate::runner;
+use crate::transfer;
 
 /// A case: its name and what runs it.
 pub struct Case {
@@ -26,9 +30,14 @@ pub struct Case {
 pub const ALL: &[Case] = &[
     Case { name: "chain", run: chain },
     Case { name: "fan", run: fan },
+    Case { name: "maps", run: maps::maps },
+    Case { name: "many", run: maps::many },
     Case { name: "plan", run: plan },
     Case { name: "version", run: version },
     Case { name: "artifact", run: artifact },
+    Case { name: "cloud", run: cloud::cloud },
+    Case { name: "transfer", run: transfer::transfer },
+    Case { name: "runner", run: runner::runner },
 ];
 
 const STEPS: usize = 50;
@@ -187,7 +196,7 @@ fn artifact() -> Vec<Outcome> {
 }
 
 /// A file that does not compress: the same on every run.
-fn write_noise(path: &Path, bytes: usize) {
+pub fn write_noise(path: &Path, bytes: usize) {
     let mut file = File::create(path).expect("a file is made");
     let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut block = vec![0_u8; 1 << 20];

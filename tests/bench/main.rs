@@ -13,15 +13,23 @@
 #![allow(unreachable_pub, reason = "nobody depends on a bench")]
 
 mod cases;
+mod cloud;
+mod maps;
 mod measure;
 mod project;
 mod report;
+mod runner;
+mod transfer;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // cargo passes `--bench`; what is left are the words that choose cases.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    if let Some((transfer::CLIENT, rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        transfer::client(rest);
+        return ExitCode::SUCCESS;
+    }
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     let mut results = Vec::new();
     for case in cases::ALL {

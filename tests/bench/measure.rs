@@ -1,5 +1,6 @@
 //! Wall time and peak memory of whole processes.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,12 +17,23 @@ pub struct Sample {
     pub repetitions: usize,
 }
 
+impl Sample {
+    /// What several repetitions took.
+    pub fn of(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        Self { min: seconds[0], median: seconds[seconds.len() / 2], repetitions: seconds.len() }
+    }
+
+    /// What can be done only once.
+    pub fn once(seconds: f64) -> Self {
+        Self::of(vec![seconds])
+    }
+}
+
 /// Times something so many times, after one repetition that does not count.
 pub fn repeat(repetitions: usize, mut action: impl FnMut()) -> Sample {
     action();
-    let mut seconds: Vec<f64> = (0..repetitions).map(|_| time(&mut action)).collect();
-    seconds.sort_by(f64::total_cmp);
-    Sample { min: seconds[0], median: seconds[repetitions / 2], repetitions }
+    Sample::of((0..repetitions).map(|_| time(&mut action)).collect())
 }
 
 /// Times something once.
@@ -35,6 +47,16 @@ pub fn time(action: impl FnOnce()) -> f64 {
 pub fn run(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().expect("the command starts");
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs a command that must succeed and reads a text; gives what it prints.
+pub fn run_with_input(command: &mut Command, text: &str) -> String {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the command starts");
+    // A command that reads nothing closes the pipe.
+    let _ = child.stdin.take().expect("stdin is piped").write_all(text.as_bytes());
+    let output = child.wait_with_output().expect("the command ends");
+    assert!(output.status.success(), "{command:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Runs a command that must end with this status, and gives its greatest resident memory in MiB, as far as the system tells.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::measure;
@@ -47,6 +48,14 @@ impl Project {
             measure::run(Command::new("git").args(identity).args(args).current_dir(self.path()));
         }
     }
+}
+
+/// The program that functions run, built as this one is.
+pub fn runner() -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_liminal")).with_file_name("liminal-runner");
+    let build = ["build", "--release", "--quiet", "-p", "liminal-functions", "--bin", "liminal-runner"];
+    measure::run(Command::new(env!("CARGO")).args(build).current_dir(env!("CARGO_MANIFEST_DIR")));
+    built
 }
 
 /// A pipeline of no-op steps, each after the one before.

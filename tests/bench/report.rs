@@ -30,12 +30,22 @@ pub struct Outcome {
 pub enum Goal {
     /// No more than this.
     AtMost(f64),
+    /// There is none: the figure is to be known.
+    None,
 }
 
 impl Goal {
     fn is_met(self, value: f64) -> bool {
         match self {
             Self::AtMost(limit) => value <= limit,
+            Self::None => true,
+        }
+    }
+
+    fn shown(self, unit: &str) -> String {
+        match self {
+            Self::AtMost(limit) => format!("≤ {limit} {unit}"),
+            Self::None => String::new(),
         }
     }
 }
@@ -46,16 +56,16 @@ pub fn table(outcomes: &[Outcome]) -> String {
         "| case | result | goal | met | min s | median s | floor | floor min s |\n|---|--:|--:|---|--:|--:|---|--:|\n",
     );
     for outcome in outcomes {
-        let Goal::AtMost(limit) = outcome.goal;
         let (label, floor) = match &outcome.floor {
             Some((label, sample)) => (label.as_str(), format!("{:.4}", sample.min)),
             None => ("", String::new()),
         };
         let _ = writeln!(
             text,
-            "| {} | {:.2} {unit} | ≤ {limit} {unit} | {} | {:.4} | {:.4} | {label} | {floor} |",
+            "| {} | {:.2} {unit} | {} | {} | {:.4} | {:.4} | {label} | {floor} |",
             outcome.case,
             outcome.value,
+            outcome.goal.shown(outcome.unit),
             if outcome.goal.is_met(outcome.value) { "yes" } else { "**no**" },
             outcome.measured.min,
             outcome.measured.median,

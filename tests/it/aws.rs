@@ -16,7 +16,7 @@ use crate::harness::wait;
 
 /// A definition with an environment on AWS, whose bucket and project are called `bucket`: tests share an account, in which
 /// two projects of one name would be one.
-fn definition(bucket: &str, pipelines: &str) -> String {
+pub fn definition(bucket: &str, pipelines: &str) -> String {
     format!(
         "project: {bucket}\nenvironments:\n  dev: {{platform: aws, region: eu-central-1, bucket: {bucket}}}\npipelines:\n{pipelines}"
     )
@@ -55,13 +55,13 @@ fn runner() -> &'static Path {
 }
 
 /// A bucket of its own for a test, and the variables by which `liminal` finds it.
-fn with_bucket(project: Project, emulator: &Emulator, bucket: &str) -> Project {
+pub fn with_bucket(project: Project, emulator: &Emulator, bucket: &str) -> Project {
     let made = tools().aws(emulator).args(["s3", "mb", &format!("s3://{bucket}")]).output().expect("the AWS CLI runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     with_aws(project, emulator)
 }
 
-fn with_aws(project: Project, emulator: &Emulator) -> Project {
+pub fn with_aws(project: Project, emulator: &Emulator) -> Project {
     let project = project.env("LIMINAL_RUNNER", runner().to_str().expect("a path in UTF-8"));
     emulator.env().iter().fold(project, |project, (name, value)| project.env(name, value))
 }
@@ -105,7 +105,7 @@ fn an_environment_without_anything_in_it_reads_as_a_local_one_does() {
     let _ = project.liminal(&["doctor", "-e", "dev"]).exits(0).prints("s3://demo-empty in account 000000000000");
 }
 
-fn outputs(status: &serde_json::Value) -> BTreeMap<String, (String, String)> {
+pub fn outputs(status: &serde_json::Value) -> BTreeMap<String, (String, String)> {
     let commits = status["commits"].as_object().expect("commits");
     let of = |commit: &serde_json::Value| (commit["outputs"].to_string(), commit["metrics"].to_string());
     commits.iter().map(|(step, commit)| (step.clone(), of(commit))).collect()
@@ -176,7 +176,7 @@ fn plan_apply_run_and_all_that_follows_are_the_same_as_here() {
 }
 
 /// The Python that the emulator runs functions with: its own, whatever their runtime says.
-fn python_of_emulator() -> String {
+pub fn python_of_emulator() -> String {
     let args = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"];
     let asked = Command::new("python3").args(args).output().expect("python3 runs");
     String::from_utf8(asked.stdout).expect("a version").trim().to_owned()

@@ -106,6 +106,21 @@ impl Project {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Runs git, which may fail.
+    pub fn try_git(&self, args: &[&str]) -> Outcome {
+        let output = Command::new("git")
+            .args(["-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .current_dir(self.path())
+            .env_clear()
+            .envs(base_env())
+            .envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")])
+            .output()
+            .expect("git starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Outcome { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
     /// Commits everything.
     pub fn commit(&self, message: &str) -> String {
         self.git(&["add", "-A"]);

@@ -6,13 +6,19 @@
 mod harness;
 
 mod aws;
+mod aws_faults;
 mod commands;
 mod definition;
 mod dev;
 mod docs;
 mod faults;
+mod gitops;
 mod kill;
 mod main_job;
+mod main_job_aws;
+mod maps;
+mod permissions;
 mod plan_apply;
 mod run;
+mod severed;
 mod tidy;

@@ -11,6 +11,7 @@ use liminal_schemas::name::StepName;
 use liminal_schemas::run::AttemptFailure;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::RunResult;
+use liminal_schemas::unit::Unit;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
@@ -24,6 +25,7 @@ struct Told {
     started: BTreeSet<(StepName, u32)>,
     failed: BTreeSet<(StepName, u32)>,
     settled: BTreeSet<StepName>,
+    expanded: BTreeSet<StepName>,
 }
 
 /// Tells what happens in a run until it ends, or nobody wants to know any more: none then.
@@ -67,9 +69,18 @@ impl Told {
         let mut news = Vec::new();
         let seen = records.steps(name).await?;
         for (step, progress) in seen {
+            if let Some(settled) = progress.items {
+                if !self.expanded.contains(&step)
+                    && let Some(record) = records.map(name, &step).await?
+                {
+                    self.expanded.insert(step.clone());
+                    news.push(RunEvent::Expanded { step: step.clone(), items: record.items });
+                }
+                news.push(RunEvent::Advanced { step: step.clone(), settled });
+            }
             for attempt in progress.attempts {
                 if self.started.insert((step.clone(), attempt.number)) {
-                    news.push(RunEvent::StepStarted { step: step.clone(), attempt: attempt.number });
+                    news.push(RunEvent::Started { unit: Unit::step(step.clone()), attempt: attempt.number });
                 }
                 if attempt.failed && self.failed.insert((step.clone(), attempt.number)) {
                     let key = keys::attempt_failure(&name.pipeline, &name.run, &step, attempt.number);
@@ -86,8 +97,8 @@ impl Told {
                 let key = keys::commit(&name.pipeline, &name.run, &step);
                 if let Some(commit) = records.document::<Commit>(&key).await? {
                     self.settled.insert(step.clone());
-                    news.push(RunEvent::StepSettled {
-                        step,
+                    news.push(RunEvent::Settled {
+                        unit: Unit::step(step),
                         status: commit.status,
                         seconds: commit.ended_at.seconds_since(commit.started_at),
                         cached_from: commit.cached_from,

@@ -103,7 +103,7 @@ impl Binding {
                 Reference::RunId => Some(job.run.to_string()),
                 Reference::ScheduledTime => Some(job.scheduled.time.to_string()),
                 Reference::Partition => Some(job.scheduled.partition.clone()),
-                Reference::StepName => Some(job.step.to_string()),
+                Reference::StepName => Some(job.unit.step.to_string()),
             };
             found.ok_or_else(|| failure::poison(format!("`{{{{ {reference} }}}}` stands for nothing in this step")))
         })

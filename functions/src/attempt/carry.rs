@@ -156,7 +156,7 @@ struct Launched<W> {
 /// Carries out one attempt, to its end. Dropping the future kills what it started.
 pub async fn carry<H: Host>(host: &Arc<H>, job: AttemptJob) -> AttemptOutcome {
     let job = Arc::new(job);
-    let folder = AttemptFolder::new(host.work_root(), &job.run, &job.step, job.attempt);
+    let folder = AttemptFolder::new(host.work_root(), &job.run, &job.unit, job.attempt);
     match attempt(host, &job, &folder).await {
         Ok(outcome) => outcome,
         Err(failed) if host.keeps_folders() => AttemptOutcome::Failed(name_folder(failed, &folder)),

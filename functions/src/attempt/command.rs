@@ -165,7 +165,11 @@ fn environment(
     set("LIMINAL_RUN", job.run.to_string());
     set("LIMINAL_SCHEDULED_TIME", job.scheduled.time.to_string());
     set("LIMINAL_PARTITION", job.scheduled.partition.clone());
-    set("LIMINAL_STEP", job.step.to_string());
+    set("LIMINAL_STEP", job.unit.step.to_string());
+    if let (Some(number), Some(item)) = (job.unit.item, &job.item) {
+        set("LIMINAL_ITEM_INDEX", number.to_string());
+        set("LIMINAL_ITEM", item.clone());
+    }
     set("LIMINAL_ATTEMPT", job.attempt.to_string());
     set("LIMINAL_WORK", text(folder.work()));
     set("LIMINAL_OUTPUTS", text(&folder.out()));

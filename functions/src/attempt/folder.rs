@@ -7,12 +7,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use liminal_schemas::name::RunId;
-use liminal_schemas::name::StepName;
+use liminal_schemas::unit::Unit;
 
 /// How often a parent folder may vanish under our hands: another step of the run, when done, removes it if it is empty.
 const CREATE_TRIES: u32 = 20;
 
-/// `work/<run>/<step>/<n>/`, the only place a step may write to, and beside it `<n>.in/` with what it may read.
+/// `work/<run>/<step>/<n>/`, or `work/<run>/<step>.<item>/<n>/`, the only place a step may write to, and beside it `<n>.in/` with what it may read.
 ///
 /// Inputs are outside the folder on purpose: large ones are hard links into the store, which the step must have no way
 /// to write to.
@@ -24,8 +24,12 @@ pub struct AttemptFolder {
 
 impl AttemptFolder {
     /// The folder of an attempt below `root`. Creates nothing.
-    pub fn new(root: &Path, run: &RunId, step: &StepName, attempt: u32) -> Self {
-        let step = root.join(run.as_str()).join(step.as_str());
+    pub fn new(root: &Path, run: &RunId, unit: &Unit, attempt: u32) -> Self {
+        let name = match unit.item {
+            None => unit.step.to_string(),
+            Some(item) => format!("{}.{item}", unit.step),
+        };
+        let step = root.join(run.as_str()).join(name);
         Self { work: step.join(attempt.to_string()), inputs: step.join(format!("{attempt}.in")) }
     }
 

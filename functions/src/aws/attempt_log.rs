@@ -30,7 +30,7 @@ pub(super) struct FollowedLog {
 impl FollowedLog {
     /// Begins to copy a file, which need not be there yet, to the log of a job's attempt.
     pub(super) fn start<S: ObjectStore + Clone>(store: S, file: PathBuf, job: &AttemptJob) -> Self {
-        let key = keys::attempt_log(&job.pipeline, &job.run, &job.step, job.attempt);
+        let key = keys::attempt_log(&job.pipeline, &job.run, &job.unit, job.attempt);
         let (ended, end) = oneshot::channel();
         let copying = tokio::spawn(async move { Copy { store, key, file, bytes: 0, version: None }.follow(end).await });
         Self { ended: Some(ended), copying }

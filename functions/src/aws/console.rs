@@ -27,14 +27,16 @@ pub fn events() -> Events {
 
 fn line(event: &RunEvent) -> String {
     match event {
-        RunEvent::StepStarted { step, attempt } => format!("{step}: attempt {attempt} begins"),
-        RunEvent::AttemptFailed { step, attempt, failure, retry_in } => {
+        RunEvent::Started { unit, attempt } => format!("{unit}: attempt {attempt} begins"),
+        RunEvent::AttemptFailed { unit, attempt, failure, retry_in } => {
             let next = retry_in.map_or_else(String::new, |pause| format!("; the next one begins in {pause:.1?}"));
-            format!("{step}: attempt {attempt} failed ({}): {}{next}", failure.class, failure.message)
+            format!("{unit}: attempt {attempt} failed ({}): {}{next}", failure.class, failure.message)
         }
-        RunEvent::StepSettled { step, status, seconds, cached_from } => {
+        RunEvent::Expanded { step, items } => format!("{step}: {items} items"),
+        RunEvent::Advanced { step, settled } => format!("{step}: {settled} items are settled"),
+        RunEvent::Settled { unit, status, seconds, cached_from } => {
             let from = cached_from.as_ref().map_or_else(String::new, |run| format!(", from run {run}"));
-            format!("{step}: {status} after {seconds:.1} s{from}")
+            format!("{unit}: {status} after {seconds:.1} s{from}")
         }
         RunEvent::RunFinished { status } => format!("the run {status}"),
         RunEvent::Warning { step, message } => {

@@ -215,7 +215,7 @@ fn unsent() -> Failure {
 
 impl Shared {
     fn log_file(&self, job: &AttemptJob) -> PathBuf {
-        self.logs.join(format!("{}-{}-{}.log", job.run, job.step, job.attempt))
+        self.logs.join(format!("{}-{}-{}.log", job.run, job.unit, job.attempt))
     }
 
     fn read_package(&self, digest: &Digest) -> Result<PackageHere, Failure> {

@@ -205,10 +205,10 @@ impl FargateExecutor {
 
 impl Executor for FargateExecutor {
     async fn execute(&self, job: AttemptJob) -> AttemptOutcome {
-        let name = AttemptName { pipeline: job.pipeline, run: job.run, step: job.step, attempt: job.attempt };
+        let name = AttemptName { pipeline: job.pipeline, run: job.run, unit: job.unit, attempt: job.attempt };
         match self.start(&name).await {
             Ok(task) => {
-                console::say(&format!("{}: attempt {} is carried out by task {task}", name.step, name.attempt));
+                console::say(&format!("{}: attempt {} is carried out by task {task}", name.unit, name.attempt));
                 AttemptOutcome::Handed
             }
             Err(failed) => AttemptOutcome::Failed(failed),

@@ -6,6 +6,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::MessageSystemAttributeName;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use futures_util::StreamExt as _;
+use futures_util::TryStreamExt as _;
+use futures_util::stream;
 
 use super::clients::Clients;
 use super::error::AwsError;
@@ -24,6 +28,13 @@ const MAX_VISIBILITY: Duration = Duration::from_secs(43_200);
 /// The longest time for which a message can be put off once it was received. SQS counts its 12 hours from the receipt, and
 /// refuses what goes beyond; whoever puts a message off has had it for an hour at most.
 const MAX_EXTENSION: Duration = Duration::from_secs(39_600);
+
+/// How many messages one request may hold: SQS's own limit (`SendMessageBatch`). At most 4 KiB each, they stay far below that for
+/// their size.
+const BATCH: usize = 10;
+
+/// How many of these requests are under way at once.
+const BATCHES_AT_ONCE: usize = 16;
 
 /// How long to wait for a message. Without any wait SQS asks only some of its servers, and may overlook one.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);
@@ -82,6 +93,32 @@ impl SqsQueue {
     }
 }
 
+impl SqsQueue {
+    /// Sends up to ten messages with one request. Those that the queue refuses by themselves are sent again one by one.
+    async fn send_batch(&self, queue: &str, bodies: &[String]) -> Result<(), QueueError> {
+        const ACTION: &str = "send messages";
+        let url = self.url(queue, ACTION).await?;
+        let mut request = self.client.send_message_batch().queue_url(url);
+        for (index, body) in bodies.iter().enumerate() {
+            let entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build();
+            let entry = entry.map_err(|error| QueueError::Unavailable {
+                queue: queue.to_owned(),
+                action: ACTION,
+                source: error.into(),
+            })?;
+            request = request.entries(entry);
+        }
+        let sent =
+            request.send().await.map_err(|error| self.failed(queue, ACTION, explain("SendMessageBatch")(error)))?;
+        for refused in sent.failed() {
+            if let Some(body) = refused.id().parse().ok().and_then(|index: usize| bodies.get(index)) {
+                self.send(queue, body, Duration::ZERO).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Queue for SqsQueue {
     fn max_delay(&self) -> Option<Duration> {
         Some(MAX_DELAY)
@@ -99,6 +136,11 @@ impl Queue for SqsQueue {
             .send()
             .await;
         sent.map(drop).map_err(|error| self.failed(queue, ACTION, explain("SendMessage")(error)))
+    }
+
+    async fn send_many(&self, queue: &str, bodies: &[String]) -> Result<(), QueueError> {
+        let batches: Vec<_> = bodies.chunks(BATCH).map(|bodies| self.send_batch(queue, bodies)).collect();
+        stream::iter(batches).buffer_unordered(BATCHES_AT_ONCE).try_collect().await
     }
 
     async fn receive(&self, queue: &str, visibility: Duration) -> Result<Option<Delivery>, QueueError> {

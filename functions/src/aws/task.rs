@@ -142,7 +142,7 @@ async fn stops<P: crate::ports::Platform>(
             _ = terminated.recv() => break,
             () = tokio::time::sleep(ASK_EVERY) => {
                 // A question that is not answered is asked again.
-                if matches!(runner.is_to_stop(&name.pipeline, &name.run, &name.step).await, Ok(true)) {
+                if matches!(runner.is_to_stop(&name.pipeline, &name.run, &name.unit.step).await, Ok(true)) {
                     break;
                 }
             }

@@ -22,6 +22,7 @@ use super::lock::LockError;
 use super::lock::driver_of;
 use super::platform::LocalEnvironment;
 use super::platform::LocalPlatform;
+use super::platform::bounded_queue_of;
 use super::platform::queue_of;
 use super::queue::WatchedQueue;
 use super::slots::Slots;
@@ -33,6 +34,7 @@ use crate::executor::Stop;
 use crate::ports::Clock;
 use crate::ports::Delivery;
 use crate::ports::ObjectStore;
+use crate::ports::Platform;
 use crate::ports::QueueError;
 use crate::ports::Receipt;
 use crate::ports::StoreError;
@@ -125,12 +127,21 @@ where
         Drive::Resume { pipeline, run } => (pipeline.clone(), run.clone()),
     };
     let _lock = DriverLock::take(&environment.locks, &run, SystemClock.now())?;
-    let queue = queue_of(&run);
-    environment.queue.purge(&queue)?;
     let platform = LocalPlatform::new(environment.clone(), executor);
     let runner = Arc::new(Runner::new(platform, options.events));
+    let mut lanes = vec![Lane { queue: queue_of(&run), bound: None, running: 0 }];
+    environment.queue.purge(&queue_of(&run))?;
+    if let Drive::Resume { .. } = &drive {
+        lanes.extend(bounded_lanes(&runner, &pipeline, &run).await?);
+        for lane in &lanes {
+            environment.queue.purge(&lane.queue)?;
+        }
+    }
     match drive {
-        Drive::Start(record) => runner.start(*record).await?,
+        Drive::Start(record) => {
+            runner.start(*record).await?;
+            lanes.extend(bounded_lanes(&runner, &pipeline, &run).await?);
+        }
         Drive::Resume { .. } => {
             if let Some(result) = runner.result(&pipeline, &run).await? {
                 return Ok(Driven::Finished(result));
@@ -147,7 +158,7 @@ where
         runner,
         pipeline,
         run,
-        queue,
+        lanes,
         slots: Slots::new(options.jobs),
         tasks: JoinSet::new(),
         waiting: None,
@@ -212,11 +223,11 @@ struct Driver<'a, S: ObjectStore, Q: WatchedQueue, E: Executor> {
     runner: Arc<Runner<LocalPlatform<S, Q, E>>>,
     pipeline: PipelineName,
     run: RunId,
-    queue: String,
+    lanes: Vec<Lane>,
     slots: Slots,
     tasks: JoinSet<Task>,
-    /// A message that was received, but needs more slots than are free.
-    waiting: Option<(Delivery, u32)>,
+    /// A message that was received, from which lane, but needs more slots than are free.
+    waiting: Option<(usize, Delivery, u32)>,
     stop_attempts: watch::Sender<Stop>,
     ending: Option<Ending>,
     /// When the run is to end, done or not.
@@ -225,8 +236,33 @@ struct Driver<'a, S: ObjectStore, Q: WatchedQueue, E: Executor> {
     ended_early: bool,
 }
 
+/// A queue of the run, and how many of its messages may be handled at once.
+struct Lane {
+    queue: String,
+    bound: Option<u32>,
+    running: u32,
+}
+
+impl Lane {
+    fn is_free(&self) -> bool {
+        self.bound.is_none_or(|bound| self.running < bound)
+    }
+}
+
+/// The queues of steps that bound how many of their items run at once.
+async fn bounded_lanes<P: Platform>(
+    runner: &Runner<P>,
+    pipeline: &PipelineName,
+    run: &RunId,
+) -> Result<Vec<Lane>, DriveError> {
+    let steps = runner.bounded_steps(pipeline, run).await?.into_iter();
+    let lane = |(step, bound)| Lane { queue: bounded_queue_of(run, &step), bound: Some(bound), running: 0 };
+    Ok(steps.map(lane).collect())
+}
+
 /// A message that has been handled.
 struct Task {
+    lane: usize,
     receipt: Receipt,
     slots: u32,
     handled: Result<Handled, RunnerError>,
@@ -248,7 +284,7 @@ where
             if self.ending.is_none() {
                 if let Some(result) = self.runner.result(&self.pipeline, &self.run).await? {
                     self.tasks.shutdown().await;
-                    self.environment.queue.purge(&self.queue)?;
+                    self.purge()?;
                     return Ok(Driven::Finished(result));
                 }
                 if let Err(error) = self.fill().await {
@@ -267,7 +303,7 @@ where
                     None => {}
                 }
             }
-            let due = self.environment.queue.next_due(&self.queue)?;
+            let due = self.next_due()?;
             if due.is_none() && self.tasks.is_empty() {
                 // No message is left, though the run has not ended: whatever was lost is derived again, once.
                 if swept_idle {
@@ -330,33 +366,64 @@ where
         self.ended_early = true;
         self.waiting = None;
         self.stop_attempts.send_replace(Stop::No);
-        self.environment.queue.purge(&self.queue)?;
+        self.purge()?;
         self.runner.end_if_due(&self.pipeline, &self.run).await?;
+        Ok(())
+    }
+
+    /// Takes a message from the first lane that is free and has one.
+    async fn receive(&self) -> Result<Option<(usize, Delivery)>, DriveError> {
+        for (index, lane) in self.lanes.iter().enumerate().filter(|(_, lane)| lane.is_free()) {
+            if let Some(delivery) = self.environment.queue.receive(&lane.queue, VISIBILITY).await? {
+                return Ok(Some((index, delivery)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// When the next message is due that can be handled.
+    fn next_due(&self) -> Result<Option<UtcTime>, DriveError> {
+        let mut next: Option<UtcTime> = None;
+        for lane in self.lanes.iter().filter(|lane| lane.is_free()) {
+            if let Some(due) = self.environment.queue.next_due(&lane.queue)? {
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        Ok(next)
+    }
+
+    fn purge(&self) -> Result<(), DriveError> {
+        for lane in &self.lanes {
+            self.environment.queue.purge(&lane.queue)?;
+        }
         Ok(())
     }
 
     /// Takes messages as long as there are some and slots for them.
     async fn fill(&mut self) -> Result<(), DriveError> {
         while !self.slots.are_taken() {
-            let (delivery, slots) = match self.waiting.take() {
+            let (lane, delivery, slots) = match self.waiting.take() {
                 Some(waiting) => waiting,
-                None => match self.environment.queue.receive(&self.queue, VISIBILITY).await? {
-                    Some(delivery) => {
+                None => match self.receive().await? {
+                    Some((lane, delivery)) => {
                         let message = StepMessage::parse(&delivery.body).ok();
-                        (delivery, message.map_or(1, |message| self.runner.slots(&message)))
+                        (lane, delivery, message.map_or(1, |message| self.runner.slots(&message)))
                     }
                     None => return Ok(()),
                 },
             };
             let Some(taken) = self.slots.take(slots) else {
                 // Others are left where they are, so that a step that needs many slots is not put off for ever.
-                self.waiting = Some((delivery, slots));
+                self.waiting = Some((lane, delivery, slots));
                 return Ok(());
             };
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.running += 1;
+            }
             let (runner, stop) = (Arc::clone(&self.runner), self.stop_attempts.subscribe());
             self.tasks.spawn(async move {
                 let handled = runner.handle(&delivery.body, stop).await;
-                Task { receipt: delivery.receipt, slots: taken, handled }
+                Task { lane, receipt: delivery.receipt, slots: taken, handled }
             });
         }
         Ok(())
@@ -369,6 +436,9 @@ where
             Err(error) => return self.end(Ending::Failed(DriveError::Panicked(error)), Stop::Gracefully),
         };
         self.slots.free(task.slots);
+        if let Some(lane) = self.lanes.get_mut(task.lane) {
+            lane.running -= 1;
+        }
         let queue = &self.environment.queue;
         let acknowledged = match task.handled {
             Ok(Handled::Done) => queue.delete(&task.receipt).await.map_err(DriveError::from),

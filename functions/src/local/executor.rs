@@ -162,7 +162,7 @@ impl Host for Machine {
     }
 
     fn capture(&self, job: &AttemptJob, redactor: Redactor) -> Result<Capture, Failure> {
-        let log = self.objects.join(keys::attempt_log(&job.pipeline, &job.run, &job.step, job.attempt));
+        let log = self.objects.join(keys::attempt_log(&job.pipeline, &job.run, &job.unit, job.attempt));
         Capture::create(&log, redactor, DEFAULT_LOG_BYTES)
             .map_err(|error| failure::infrastructure("making the log", &error))
     }

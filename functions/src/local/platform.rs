@@ -54,6 +54,12 @@ pub(super) fn queue_of(run: &RunId) -> String {
     format!("runs/{run}")
 }
 
+/// The queue of a step that bounds how many of its items run at once: one of its own, so that its items can wait without
+/// keeping others waiting.
+pub(super) fn bounded_queue_of(run: &RunId, step: &StepName) -> String {
+    format!("runs/{run}/{step}")
+}
+
 impl<S: ObjectStore, Q: Queue, E: Executor> Platform for LocalPlatform<S, Q, E> {
     type Store = S;
     type Queue = Q;
@@ -77,8 +83,9 @@ impl<S: ObjectStore, Q: Queue, E: Executor> Platform for LocalPlatform<S, Q, E> 
         &SystemNonces
     }
 
-    fn queue_for(&self, _: &PipelineName, run: &RunId, _: &StepName, _: &StepSpec) -> String {
-        queue_of(run)
+    fn queue_for(&self, _: &PipelineName, run: &RunId, step: &StepName, spec: &StepSpec) -> String {
+        let is_bounded = spec.map.as_ref().is_some_and(|map| map.max_concurrency.is_some());
+        if is_bounded { bounded_queue_of(run, step) } else { queue_of(run) }
     }
 
     fn worker(&self) -> &str {

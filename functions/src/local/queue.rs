@@ -128,6 +128,25 @@ impl<C: Clock> Queue for SqliteQueue<C> {
         Ok(())
     }
 
+    async fn send_many(&self, queue: &str, bodies: &[String]) -> Result<(), QueueError> {
+        let due = self.due(Duration::ZERO);
+        let send = || {
+            let mut connection = self.connection();
+            let transaction = connection.transaction()?;
+            {
+                let mut insert =
+                    transaction.prepare_cached("insert into messages (queue, body, visible_at) values (?1, ?2, ?3)")?;
+                for body in bodies {
+                    insert.execute(params![queue, body, due])?;
+                }
+            }
+            transaction.commit()
+        };
+        send().map_err(|source| failed(&self.path, "send messages", source))?;
+        self.sent.notify_one();
+        Ok(())
+    }
+
     async fn receive(&self, queue: &str, visibility: Duration) -> Result<Option<Delivery>, QueueError> {
         let (now, until) = (self.clock.now().millis(), self.due(visibility));
         let receive = || {

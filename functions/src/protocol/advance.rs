@@ -11,6 +11,9 @@ use liminal_schemas::run::SkipReason;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::StepSpec;
 
+use super::planted::Bug;
+use super::planted::is_planted;
+
 /// What the decisions need to know of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -76,6 +79,9 @@ pub fn next(graph: &Graph, name: &StepName, spec: &StepSpec, commits: &BTreeMap<
     if commits.contains_key(name) {
         return Next::Settled;
     }
+    if is_planted(Bug::ParentsAreNotWaitedFor) {
+        return Next::Start;
+    }
     if let Some(open) = graph.parents(name).find(|parent| !commits.contains_key(*parent)) {
         return Next::Wait(open.clone());
     }
@@ -102,7 +108,7 @@ fn obstacle(parent: &StepName, settled: &Settled, needs_data: bool) -> Option<Sk
             Some(SkipReason::Upstream(cause)) => Some(SkipReason::Upstream(cause.clone())),
             Some(SkipReason::Cancelled) => Some(SkipReason::Cancelled),
             Some(SkipReason::Deadline) => Some(SkipReason::Deadline),
-            Some(SkipReason::Condition | SkipReason::Input(_)) | None => {
+            Some(SkipReason::Condition | SkipReason::Input(_) | SkipReason::Stopped) | None => {
                 needs_data.then(|| SkipReason::Input(parent.clone()))
             }
         },

@@ -9,6 +9,9 @@ use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::Retries;
 use liminal_schemas::time::UtcTime;
 
+use super::planted::Bug;
+use super::planted::is_planted;
+
 /// How many failures of the platform a step survives: enough for a bad hour, few enough that what kills its machine every
 /// time comes to an end.
 pub const PLATFORM_RETRIES: u32 = 5;
@@ -94,7 +97,9 @@ pub fn decide(
                 }
             }
         }
-        None if now < last.lease_until && !is_dead(last) => AttemptDecision::Wait { until: last.lease_until },
+        None if now < last.lease_until && !is_dead(last) && !is_planted(Bug::LeasesDoNotCount) => {
+            AttemptDecision::Wait { until: last.lease_until }
+        }
         None => {
             let failure = lost_worker();
             match retry(retries, history, &failure, 1.0) {

@@ -26,6 +26,7 @@ const LEASE_END: i64 = 100_000;
 
 fn opened(attempt: u32) -> AttemptRecord {
     AttemptRecord {
+        item: None,
         schema: RUN_SCHEMA,
         run: RunId::new("20261124-000000-test").expect("valid"),
         step: step_name("step"),

@@ -12,4 +12,7 @@ mod attempt_tests;
 pub mod caching;
 pub mod commit;
 pub mod ending;
+pub mod mapping;
+pub(crate) mod planted;
 pub mod sweeping;
+pub mod takeover;

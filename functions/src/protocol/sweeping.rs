@@ -112,6 +112,7 @@ mod tests {
 
     fn opened(attempt: u32) -> AttemptRecord {
         AttemptRecord {
+            item: None,
             schema: RUN_SCHEMA,
             run: RunId::new("20261124-000000-test").expect("valid"),
             step: step_name("step"),

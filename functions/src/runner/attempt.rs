@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liminal_schemas::keys;
-use liminal_schemas::name::StepName;
 use liminal_schemas::run::AttemptFailure;
 use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::Failure;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::step::FailureClass;
-use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 use tokio::sync::watch;
 
 use super::Handled;
@@ -21,6 +20,7 @@ use super::context::RunContext;
 use super::error::RunnerError;
 use super::event::RunEvent;
 use super::prepare::Prepared;
+use super::work::Work;
 use crate::documents;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
@@ -43,22 +43,22 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn start_step(
         &self,
         context: &RunContext,
-        step: &StepName,
-        spec: &StepSpec,
+        work: &Work<'_>,
         stop: watch::Receiver<Stop>,
     ) -> Result<Handled, RunnerError> {
-        let Some(prepared) = self.settle_inline(context, step, spec).await? else { return Ok(Handled::Done) };
+        let (unit, spec) = (&work.unit, &*work.spec);
+        let Some(prepared) = self.settle_inline(context, work).await? else { return Ok(Handled::Done) };
         if !spec.finally
             && let Some(why) = self.early_end(context).await?
         {
-            self.end_early(context, why, Some(step)).await?;
+            self.end_early(context, why, Some(&unit.step)).await?;
             return Ok(Handled::Done);
         }
         loop {
-            let mut history = match self.history(context, step).await {
+            let mut history = match self.history(context, unit).await {
                 Ok(history) => history,
                 Err(error) if error.is_corrupt() => {
-                    self.fail_poisoned(context, step, describe(&error)).await?;
+                    self.fail_poisoned(context, unit, describe(&error)).await?;
                     return Ok(Handled::Done);
                 }
                 Err(error) => return Err(error.into()),
@@ -68,25 +68,25 @@ impl<P: Platform> Runner<P> {
             match attempt::decide(&spec.retries, &history, now, is_dead) {
                 AttemptDecision::Wait { until } => return Ok(Handled::PutBack(span(now, until))),
                 AttemptDecision::GiveUp { failure, attempt } => {
-                    self.give_up(context, step, &prepared, failure, Some(attempt)).await?;
+                    self.give_up(context, unit, &prepared, failure, Some(attempt)).await?;
                     return Ok(Handled::Done);
                 }
                 AttemptDecision::Open { attempt, lost } => {
                     for lost in lost {
                         let failure = attempt::lost_worker();
-                        history.failures.push(self.note_failure(context, step, lost, failure.clone()).await?);
+                        history.failures.push(self.note_failure(context, unit, lost, failure.clone()).await?);
                         self.events.send(RunEvent::AttemptFailed {
-                            step: step.clone(),
+                            unit: unit.clone(),
                             attempt: lost,
                             failure,
                             retry_in: Some(Duration::ZERO),
                         });
                     }
-                    if let Some(record) = self.open(context, step, spec, attempt, now).await? {
+                    if let Some(record) = self.open(context, work, attempt, now).await? {
                         history.attempts.push(record.clone());
                         let timeout = Duration::from_secs(spec.timeout_seconds);
-                        let outcome = self.execute(context, &record, &prepared, timeout, stop).await;
-                        return self.conclude(context, &record, history, &prepared, outcome).await;
+                        let outcome = self.execute(context, work, &record, &prepared, timeout, stop).await;
+                        return self.conclude(context, work, &record, history, &prepared, outcome).await;
                     }
                     // Somebody else opened it: look again at what is to be done.
                 }
@@ -95,9 +95,9 @@ impl<P: Platform> Runner<P> {
     }
 
     /// Reads what is known of the attempts at a step.
-    pub(super) async fn history(&self, context: &RunContext, step: &StepName) -> Result<History, StoreError> {
+    pub(super) async fn history(&self, context: &RunContext, unit: &Unit) -> Result<History, StoreError> {
         let store = self.platform.store();
-        let prefix = keys::attempts_prefix(context.pipeline(), context.run(), step);
+        let prefix = keys::attempts_prefix(context.pipeline(), context.run(), unit);
         let mut history = History::default();
         for key in store.list(&prefix).await? {
             let Some(name) = key.strip_prefix(&prefix).and_then(|name| name.strip_suffix(".json")) else { continue };
@@ -118,25 +118,25 @@ impl<P: Platform> Runner<P> {
     async fn open(
         &self,
         context: &RunContext,
-        step: &StepName,
-        spec: &StepSpec,
+        work: &Work<'_>,
         number: u32,
         now: UtcTime,
     ) -> Result<Option<AttemptRecord>, RunnerError> {
         let record = AttemptRecord {
             schema: RUN_SCHEMA,
             run: context.run().clone(),
-            step: step.clone(),
+            step: work.unit.step.clone(),
+            item: work.unit.item,
             attempt: number,
             nonce: self.platform.nonces().nonce(),
             worker: self.platform.worker().to_owned(),
             started_at: now,
             lease_until: attempt::lease_until(
                 now,
-                self.platform.executor().start_up().saturating_add(Duration::from_secs(spec.timeout_seconds)),
+                self.platform.executor().start_up().saturating_add(Duration::from_secs(work.spec.timeout_seconds)),
             ),
         };
-        let key = keys::attempt(context.pipeline(), context.run(), step, number);
+        let key = keys::attempt(context.pipeline(), context.run(), &work.unit, number);
         let store = self.platform.store();
         match store.put_if_absent(&key, &documents::encode(&key, &record)?).await? {
             Put::Created(_) => Ok(Some(record)),
@@ -152,23 +152,25 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn execute(
         &self,
         context: &RunContext,
+        work: &Work<'_>,
         record: &AttemptRecord,
         prepared: &Prepared,
         timeout: Duration,
         stop: watch::Receiver<Stop>,
     ) -> AttemptOutcome {
-        let Some(spec) = context.spec(&record.step) else { return AttemptOutcome::Stopped };
-        self.events.send(RunEvent::StepStarted { step: record.step.clone(), attempt: record.attempt });
+        let spec = &*work.spec;
+        self.events.send(RunEvent::Started { unit: work.unit.clone(), attempt: record.attempt });
         let body = context.release.steps.iter().filter(|(_, spec)| !spec.finally).map(|(name, _)| name);
         let job = AttemptJob {
             project: context.release.project.clone(),
             pipeline: context.pipeline().clone(),
             run: context.run().clone(),
-            step: record.step.clone(),
+            unit: work.unit.clone(),
+            item: work.label.clone(),
             attempt: record.attempt,
             spec: Arc::new(spec.clone()),
             package: spec.package,
-            params: Arc::clone(&context.params),
+            params: Arc::clone(&work.params),
             inputs: prepared.inputs.clone(),
             secrets: Arc::clone(&context.secrets),
             run_status: if spec.finally { context.outcome(body) } else { None },
@@ -184,16 +186,16 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn conclude(
         &self,
         context: &RunContext,
+        work: &Work<'_>,
         record: &AttemptRecord,
         mut history: History,
         prepared: &Prepared,
         outcome: AttemptOutcome,
     ) -> Result<Handled, RunnerError> {
-        let (step, number) = (&record.step, record.attempt);
-        let Some(spec) = context.spec(step) else { return Ok(Handled::Done) };
+        let (unit, spec, number) = (&work.unit, &*work.spec, record.attempt);
         match outcome {
             AttemptOutcome::Succeeded { outputs, metrics } => {
-                let mut commit = self.blank(context, step, CommitStatus::Succeeded, record.started_at);
+                let mut commit = self.blank(context, unit, CommitStatus::Succeeded, record.started_at);
                 commit.attempt = Some(number);
                 commit.cache_key = prepared.cache_key;
                 commit.inputs = prepared.input_digests();
@@ -203,29 +205,33 @@ impl<P: Platform> Runner<P> {
                 Ok(Handled::Done)
             }
             AttemptOutcome::Failed(failure) => {
+                let noted = self.note_failure(context, unit, number, failure.clone()).await?;
                 if let Some(late) = self.passed_deadline(context, spec) {
                     // What is left of the run goes with it, and no other attempt follows.
-                    self.note_failure(context, step, number, failure).await?;
-                    self.end_early(context, late, Some(step)).await?;
+                    self.end_early(context, late, Some(&unit.step)).await?;
                     return Ok(Handled::Done);
                 }
-                history.failures.push(self.note_failure(context, step, number, failure.clone()).await?);
+                if noted.failure != failure {
+                    // It was given up for lost, and somebody else goes on: this end comes too late to count.
+                    return Ok(Handled::Done);
+                }
+                history.failures.push(noted);
                 let next = attempt::retry(&spec.retries, &history, &failure, self.platform.nonces().fraction());
                 let retry_in = match next {
                     Retry::After(pause) => Some(pause),
                     Retry::Never => None,
                 };
                 self.events.send(RunEvent::AttemptFailed {
-                    step: step.clone(),
+                    unit: unit.clone(),
                     attempt: number,
                     failure: failure.clone(),
                     retry_in,
                 });
                 if let Some(pause) = retry_in {
-                    self.send(context, step, pause).await?;
+                    self.send(context, unit, pause).await?;
                     return Ok(Handled::Done);
                 }
-                let mut commit = self.blank(context, step, CommitStatus::Failed, record.started_at);
+                let mut commit = self.blank(context, unit, CommitStatus::Failed, record.started_at);
                 commit.attempt = Some(number);
                 commit.inputs = prepared.input_digests();
                 commit.failure = Some(failure);
@@ -234,7 +240,7 @@ impl<P: Platform> Runner<P> {
             }
             AttemptOutcome::Stopped => {
                 let failure = attempt::failure(FailureClass::Cancelled, "the attempt was stopped before it ended");
-                self.note_failure(context, step, number, failure).await?;
+                self.note_failure(context, unit, number, failure).await?;
                 Ok(Handled::PutBack(Duration::ZERO))
             }
             AttemptOutcome::Handed => Ok(Handled::Done),
@@ -245,12 +251,12 @@ impl<P: Platform> Runner<P> {
     pub(super) async fn give_up(
         &self,
         context: &RunContext,
-        step: &StepName,
+        unit: &Unit,
         prepared: &Prepared,
         failure: Failure,
         attempt: Option<u32>,
     ) -> Result<(), RunnerError> {
-        let mut commit = self.blank(context, step, CommitStatus::Failed, self.platform.clock().now());
+        let mut commit = self.blank(context, unit, CommitStatus::Failed, self.platform.clock().now());
         commit.attempt = attempt;
         commit.inputs = prepared.input_digests();
         commit.failure = Some(failure);
@@ -258,18 +264,25 @@ impl<P: Platform> Runner<P> {
         Ok(())
     }
 
-    /// Writes down that an attempt failed. What is there already stays: both say that it ended without a commit.
+    /// Writes down that an attempt failed, and tells what is written down: what was there before stays.
     pub(super) async fn note_failure(
         &self,
         context: &RunContext,
-        step: &StepName,
+        unit: &Unit,
         attempt: u32,
         failure: Failure,
     ) -> Result<AttemptFailure, RunnerError> {
         let record = AttemptFailure { schema: RUN_SCHEMA, attempt, failure, ended_at: self.platform.clock().now() };
-        let key = keys::attempt_failure(context.pipeline(), context.run(), step, attempt);
-        self.platform.store().put_if_absent(&key, &documents::encode(&key, &record)?).await?;
-        Ok(record)
+        let key = keys::attempt_failure(context.pipeline(), context.run(), unit, attempt);
+        let store = self.platform.store();
+        match store.put_if_absent(&key, &documents::encode(&key, &record)?).await? {
+            Put::Created(_) => Ok(record),
+            Put::Exists => {
+                let there: Option<documents::Versioned<AttemptFailure>> =
+                    documents::read(store, &key, RUN_SCHEMA).await?;
+                Ok(there.map_or(record, |there| there.document))
+            }
+        }
     }
 }
 

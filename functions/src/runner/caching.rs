@@ -60,7 +60,7 @@ impl<P: Platform> Runner<P> {
     }
 
     /// Whether an artifact is in the store: a directory with every file of its listing.
-    async fn is_there(&self, step: &StepName, artifact: &Artifact) -> Result<bool, RunnerError> {
+    pub(super) async fn is_there(&self, step: &StepName, artifact: &Artifact) -> Result<bool, RunnerError> {
         let store = self.platform.store();
         let key = keys::artifact(&artifact.digest);
         match artifact.kind {

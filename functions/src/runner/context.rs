@@ -2,12 +2,15 @@
 //! keeping them is always right.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use liminal_schemas::graph::Graph;
+use liminal_schemas::map::ItemBlock;
+use liminal_schemas::map::MapRecord;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
@@ -15,9 +18,11 @@ use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Commit;
+use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
 use liminal_schemas::step::StepSpec;
+use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 
 use super::error::RunnerError;
@@ -25,6 +30,9 @@ use crate::protocol::advance;
 use crate::protocol::advance::Advance;
 use crate::protocol::advance::Next;
 use crate::protocol::advance::Settled;
+
+/// How many blocks of items are kept. Items come by and large in their order, so that few blocks are in use at a time.
+const MAX_BLOCKS: usize = 8;
 
 /// A run in memory.
 pub(crate) struct RunContext {
@@ -41,6 +49,11 @@ struct Seen {
     commits: BTreeMap<StepName, Arc<Commit>>,
     settled: BTreeMap<StepName, Settled>,
     result: Option<RunResult>,
+    maps: BTreeMap<StepName, MapRecord>,
+    /// Blocks of items that were read of late, the newest last.
+    blocks: VecDeque<((StepName, u32), Arc<ItemBlock>)>,
+    /// Items that this runner settled and has not gone on from.
+    settled_items: BTreeMap<Unit, CommitStatus>,
 }
 
 impl RunContext {
@@ -82,6 +95,39 @@ impl RunContext {
 
     pub(crate) fn remember_result(&self, result: RunResult) {
         self.seen().result = Some(result);
+    }
+
+    /// How many items a step has, if that was seen.
+    pub(crate) fn map_record(&self, step: &StepName) -> Option<MapRecord> {
+        self.seen().maps.get(step).cloned()
+    }
+
+    pub(crate) fn remember_map(&self, step: &StepName, record: MapRecord) {
+        self.seen().maps.insert(step.clone(), record);
+    }
+
+    pub(crate) fn item_block(&self, step: &StepName, block: u32) -> Option<Arc<ItemBlock>> {
+        let seen = self.seen();
+        let found = seen.blocks.iter().find(|((of, number), _)| of == step && *number == block);
+        found.map(|(_, items)| Arc::clone(items))
+    }
+
+    /// Keeps a block of items, in place of the oldest where there are many.
+    pub(crate) fn remember_items(&self, step: &StepName, block: u32, items: Arc<ItemBlock>) {
+        let mut seen = self.seen();
+        if seen.blocks.len() >= MAX_BLOCKS {
+            seen.blocks.pop_front();
+        }
+        seen.blocks.push_back(((step.clone(), block), items));
+    }
+
+    /// Keeps in mind that this runner settled an item, until it goes on from there.
+    pub(crate) fn note_settled_item(&self, unit: Unit, status: CommitStatus) {
+        self.seen().settled_items.insert(unit, status);
+    }
+
+    pub(crate) fn take_settled_item(&self, unit: &Unit) -> Option<CommitStatus> {
+        self.seen().settled_items.remove(unit)
     }
 
     /// What is to be done about one step, as far as commits have been seen.

@@ -9,6 +9,7 @@ use liminal_schemas::name::StepName;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 
 use super::Runner;
 use super::context::RunContext;
@@ -54,11 +55,16 @@ impl<P: Platform> Runner<P> {
             let begun = !self.platform.store().list(&prefix).await?.is_empty();
             match why.cut(begun) {
                 Cut::Fail(failure) => {
-                    let mut commit = self.blank(context, step, CommitStatus::Failed, self.platform.clock().now());
+                    let mut commit = self.blank(
+                        context,
+                        &Unit::step(step.clone()),
+                        CommitStatus::Failed,
+                        self.platform.clock().now(),
+                    );
                     commit.failure = Some(failure);
                     self.settle(context, commit).await?;
                 }
-                Cut::Skip(reason) => self.skip(context, step, reason).await?,
+                Cut::Skip(reason) => self.skip(context, &Unit::step(step.clone()), reason).await?,
             }
             settled.push(step.clone());
         }

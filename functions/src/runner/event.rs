@@ -7,22 +7,23 @@ use liminal_schemas::name::StepName;
 use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::Failure;
 use liminal_schemas::run::RunStatus;
+use liminal_schemas::unit::Unit;
 use tokio::sync::mpsc;
 
 /// Something happened in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunEvent {
     /// An attempt opened.
-    StepStarted {
-        /// The step.
-        step: StepName,
+    Started {
+        /// The step, or the item.
+        unit: Unit,
         /// The attempt's number, from 1.
         attempt: u32,
     },
     /// An attempt failed.
     AttemptFailed {
-        /// The step.
-        step: StepName,
+        /// The step, or the item.
+        unit: Unit,
         /// The attempt's number.
         attempt: u32,
         /// Why it failed.
@@ -30,10 +31,24 @@ pub enum RunEvent {
         /// The pause before the next attempt; none when there is no next one.
         retry_in: Option<Duration>,
     },
-    /// A step is settled, by a commit of this runner.
-    StepSettled {
+    /// The items of a step are known.
+    Expanded {
         /// The step.
         step: StepName,
+        /// How many there are.
+        items: u32,
+    },
+    /// So many items of a step are settled, as far as those tell who only look on.
+    Advanced {
+        /// The step.
+        step: StepName,
+        /// How many.
+        settled: u32,
+    },
+    /// A step or an item is settled, by a commit of this runner.
+    Settled {
+        /// The step, or the item.
+        unit: Unit,
         /// How it ended.
         status: CommitStatus,
         /// How long it took, its last attempt alone.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
-use liminal_schemas::name::StepName;
 use liminal_schemas::run::AttemptFailure;
 use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::Failure;
@@ -18,11 +17,13 @@ use liminal_schemas::run::TaskClaim;
 use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 use tokio::sync::watch;
 
 use super::Runner;
 use super::context::RunContext;
 use super::error::RunnerError;
+use super::work::Work;
 use crate::documents;
 use crate::executor::AttemptOutcome;
 use crate::executor::Stop;
@@ -42,8 +43,8 @@ pub struct AttemptName {
     pub pipeline: PipelineName,
     /// The run.
     pub run: RunId,
-    /// The step.
-    pub step: StepName,
+    /// The step, or the item.
+    pub unit: Unit,
     /// The attempt's number, from 1.
     pub attempt: u32,
 }
@@ -65,12 +66,11 @@ impl<P: Platform> Runner<P> {
     /// When the run is not there, or a port fails. Nothing is lost then: once the lease has ended, another attempt opens.
     pub async fn run_attempt(&self, name: &AttemptName, stop: watch::Receiver<Stop>) -> Result<Carried, RunnerError> {
         let context = self.context(&name.pipeline, &name.run).await?;
-        let Some(spec) = context.spec(&name.step) else {
-            return Ok(needless(format!("the release has no step {}", name.step)));
+        let Some(spec) = context.spec(&name.unit.step) else {
+            return Ok(needless(format!("the release has no step {}", name.unit.step)));
         };
-        if self.commit_of(&context, &name.step).await?.is_some() {
-            self.settle_onwards(&context, vec![name.step.clone()]).await?;
-            return Ok(needless(format!("step {} is settled", name.step)));
+        if self.go_on_if_settled(&context, spec, &name.unit).await? {
+            return Ok(needless(format!("{} is settled", name.unit)));
         }
         let (history, record) = match self.open_attempt(&context, name).await? {
             Standing::Open(history, record) => (history, record),
@@ -81,19 +81,21 @@ impl<P: Platform> Runner<P> {
         if !self.claim(&context, name).await? {
             return Ok(needless(format!("another task carries out attempt {}", name.attempt)));
         }
-        self.load_parents(&context, &name.step).await?;
-        if let Some(prepared) = self.settle_inline(&context, &name.step, spec).await? {
+        self.load_parents(&context, &name.unit.step).await?;
+        if let Some(work) = self.work(&context, spec, &name.unit).await?
+            && let Some(prepared) = self.settle_inline(&context, &work).await?
+        {
             let now = self.platform.clock().now();
             let (timeout, is_short) = time_left(spec, &record, now);
             let outcome = if timeout.is_zero() {
                 AttemptOutcome::Failed(too_late())
             } else {
-                let outcome = self.execute(&context, &record, &prepared, timeout, stop).await;
+                let outcome = self.execute(&context, &work, &record, &prepared, timeout, stop).await;
                 on_a_task(outcome, is_short)
             };
-            self.conclude(&context, &record, history, &prepared, outcome).await?;
+            self.conclude(&context, &work, &record, history, &prepared, outcome).await?;
         }
-        self.go_on(&context, &name.step).await?;
+        self.go_on(&context, spec, &name.unit).await?;
         Ok(Carried::Out)
     }
 
@@ -108,27 +110,28 @@ impl<P: Platform> Runner<P> {
             Err(RunnerError::NoRun { .. }) => return Ok(needless(format!("there is no run {}", name.run))),
             Err(error) => return Err(error),
         };
-        let Some(spec) = context.spec(&name.step) else {
-            return Ok(needless(format!("the release has no step {}", name.step)));
+        let Some(spec) = context.spec(&name.unit.step) else {
+            return Ok(needless(format!("the release has no step {}", name.unit.step)));
         };
-        if self.commit_of(&context, &name.step).await?.is_some() {
-            self.settle_onwards(&context, vec![name.step.clone()]).await?;
-            return Ok(needless(format!("step {} is settled", name.step)));
+        if self.go_on_if_settled(&context, spec, &name.unit).await? {
+            return Ok(needless(format!("{} is settled", name.unit)));
         }
-        self.load_parents(&context, &name.step).await?;
+        self.load_parents(&context, &name.unit.step).await?;
         match self.open_attempt(&context, name).await? {
             Standing::Open(history, record) => {
-                if let Some(prepared) = self.settle_inline(&context, &name.step, spec).await? {
+                if let Some(work) = self.work(&context, spec, &name.unit).await?
+                    && let Some(prepared) = self.settle_inline(&context, &work).await?
+                {
                     let outcome = AttemptOutcome::Failed(failure);
-                    self.conclude(&context, &record, history, &prepared, outcome).await?;
+                    self.conclude(&context, &work, &record, history, &prepared, outcome).await?;
                 }
-                self.go_on(&context, &name.step).await?;
+                self.go_on(&context, spec, &name.unit).await?;
                 Ok(Carried::Out)
             }
             Standing::Ended { is_last } => {
                 if is_last {
                     // Whoever wrote its end down may have died before it sent the message for the next attempt.
-                    self.send(&context, &name.step, Duration::ZERO).await?;
+                    self.send(&context, &name.unit, Duration::ZERO).await?;
                 }
                 Ok(needless(format!("attempt {} has ended", name.attempt)))
             }
@@ -137,15 +140,45 @@ impl<P: Platform> Runner<P> {
         }
     }
 
-    async fn go_on(&self, context: &RunContext, step: &StepName) -> Result<(), RunnerError> {
-        if context.commit(step).is_some() {
-            self.settle_onwards(context, vec![step.clone()]).await?;
+    /// What attempts at a step or an item are to be given. None when it was settled instead.
+    async fn work<'a>(
+        &self,
+        context: &'a RunContext,
+        spec: &'a StepSpec,
+        unit: &Unit,
+    ) -> Result<Option<Work<'a>>, RunnerError> {
+        match (&spec.map, unit.item) {
+            (Some(map), Some(_)) => self.item_work(context, spec, map, unit).await,
+            (None | Some(_), None) | (None, Some(_)) => Ok(Some(Work::step(context, &unit.step, spec))),
+        }
+    }
+
+    /// Goes on from what is settled already, in place of whoever died before it could. False when it is not settled.
+    async fn go_on_if_settled(&self, context: &RunContext, spec: &StepSpec, unit: &Unit) -> Result<bool, RunnerError> {
+        if let (Some(map), Some(_)) = (&spec.map, unit.item) {
+            let Some(commit) = self.item_commit(context, unit).await? else { return Ok(false) };
+            self.after_item(context, spec, map, unit, commit.status).await?;
+            return Ok(true);
+        }
+        let is_settled = self.commit_of(context, &unit.step).await?.is_some();
+        if is_settled {
+            self.settle_onwards(context, vec![unit.step.clone()]).await?;
+        }
+        Ok(is_settled)
+    }
+
+    async fn go_on(&self, context: &RunContext, spec: &StepSpec, unit: &Unit) -> Result<(), RunnerError> {
+        if let (Some(map), Some(_)) = (&spec.map, unit.item) {
+            return self.after_settled_item(context, spec, map, unit).await;
+        }
+        if context.commit(&unit.step).is_some() {
+            self.settle_onwards(context, vec![unit.step.clone()]).await?;
         }
         Ok(())
     }
 
     async fn open_attempt(&self, context: &RunContext, name: &AttemptName) -> Result<Standing, RunnerError> {
-        let history = self.history(context, &name.step).await?;
+        let history = self.history(context, &name.unit).await?;
         let is_last = history.attempts.iter().all(|record| record.attempt <= name.attempt);
         if history.failures.iter().any(|failure: &AttemptFailure| failure.attempt == name.attempt) {
             return Ok(Standing::Ended { is_last });
@@ -166,7 +199,7 @@ impl<P: Platform> Runner<P> {
             worker: self.platform.worker().to_owned(),
             claimed_at: self.platform.clock().now(),
         };
-        let key = keys::attempt_task(context.pipeline(), context.run(), &name.step, name.attempt);
+        let key = keys::attempt_task(context.pipeline(), context.run(), &name.unit, name.attempt);
         let store = self.platform.store();
         match store.put_if_absent(&key, &documents::encode(&key, &claim)?).await? {
             Put::Created(_) => Ok(true),

@@ -9,11 +9,13 @@ use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 
 use super::Runner;
 use super::attempt::describe;
 use super::context::RunContext;
 use super::error::RunnerError;
+use super::work::Work;
 use crate::ports::Clock;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
@@ -57,13 +59,13 @@ impl<P: Platform> Runner<P> {
         let advance = context.advance();
         let (mut settled, mut sent) = (Vec::new(), 0);
         for (step, reason) in advance.skip {
-            self.skip(&context, &step, reason).await?;
+            self.skip(&context, &Unit::step(step.clone()), reason).await?;
             settled.push(step);
         }
         for step in advance.ready {
             match self.care_for(&context, &step).await? {
                 Cared::Settled => settled.push(step),
-                Cared::Sent => sent += 1,
+                Cared::Sent(count) => sent += count,
                 Cared::Left => {}
             }
         }
@@ -85,6 +87,13 @@ impl<P: Platform> Runner<P> {
 
     /// Brings all commits of a run into memory.
     pub(super) async fn load_commits(&self, context: &RunContext) -> Result<(), RunnerError> {
+        // The records of items are too many to list: where there are any, the steps are looked up one by one.
+        if context.release.steps.values().any(|spec| spec.map.is_some()) {
+            for step in context.release.steps.keys() {
+                self.commit_of(context, step).await?;
+            }
+            return Ok(());
+        }
         let prefix = keys::run_prefix(context.pipeline(), context.run());
         let there: BTreeSet<String> =
             self.platform.store().list(&format!("{prefix}steps/")).await?.into_iter().collect();
@@ -98,10 +107,17 @@ impl<P: Platform> Runner<P> {
 
     async fn care_for(&self, context: &RunContext, step: &StepName) -> Result<Cared, RunnerError> {
         let Some(spec) = context.spec(step) else { return Ok(Cared::Left) };
-        let history = match self.history(context, step).await {
+        if let Some(map) = &spec.map
+            && let Some(record) = self.map_record(context, step).await?
+        {
+            return self.care_for_items(context, step, spec, map, &record).await;
+        }
+        let work = Work::step(context, step, spec);
+        let unit = &work.unit;
+        let history = match self.history(context, unit).await {
             Ok(history) => history,
             Err(error) if error.is_corrupt() => {
-                self.fail_poisoned(context, step, describe(&error)).await?;
+                self.fail_poisoned(context, unit, describe(&error)).await?;
                 return Ok(Cared::Settled);
             }
             Err(error) => return Err(error.into()),
@@ -109,16 +125,16 @@ impl<P: Platform> Runner<P> {
         let is_dead = |record: &AttemptRecord| self.platform.is_dead(&record.worker);
         match care(&spec.retries, &history, ready_since(context, step), self.platform.clock().now(), is_dead) {
             Care::Leave => Ok(Cared::Left),
-            Care::Send => match self.settle_inline(context, step, spec).await? {
+            Care::Send => match self.settle_inline(context, &work).await? {
                 None => Ok(Cared::Settled),
                 Some(_) => {
-                    self.send(context, step, Duration::ZERO).await?;
-                    Ok(Cared::Sent)
+                    self.send(context, unit, Duration::ZERO).await?;
+                    Ok(Cared::Sent(1))
                 }
             },
             Care::GiveUp { failure, attempt } => {
-                if let Some(prepared) = self.settle_inline(context, step, spec).await? {
-                    self.give_up(context, step, &prepared, failure, attempt).await?;
+                if let Some(prepared) = self.settle_inline(context, &work).await? {
+                    self.give_up(context, unit, &prepared, failure, attempt).await?;
                 }
                 Ok(Cared::Settled)
             }
@@ -127,9 +143,12 @@ impl<P: Platform> Runner<P> {
 }
 
 /// What became of a step that was ready.
-enum Cared {
+pub(super) enum Cared {
+    /// It is settled.
     Settled,
-    Sent,
+    /// So many messages were sent in place of lost ones.
+    Sent(u32),
+    /// It goes on by itself.
     Left,
 }
 

@@ -12,12 +12,15 @@ mod event;
 mod gate;
 mod handed;
 mod heal;
+mod items;
 mod open;
 mod prepare;
 mod register;
 mod settle;
+mod takeover;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +38,7 @@ use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunResult;
+use liminal_schemas::unit::Unit;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -46,6 +50,7 @@ pub use self::handed::AttemptName;
 pub use self::handed::Carried;
 pub use self::heal::Healed;
 pub use self::open::open_runs;
+use self::work::Work;
 use crate::documents;
 use crate::executor::Stop;
 use crate::ports::Clock;
@@ -53,6 +58,8 @@ use crate::ports::ObjectStore;
 use crate::ports::Platform;
 use crate::ports::Put;
 use crate::protocol::advance::Next;
+use crate::protocol::planted::Bug;
+use crate::protocol::planted::is_planted;
 
 /// How many runs are kept in memory at once. What is forgotten is read again.
 const MAX_KNOWN_RUNS: usize = 256;
@@ -142,6 +149,20 @@ impl<P: Platform> Runner<P> {
         context.and_then(|context| context.spec(&message.step).map(|spec| spec.resources.cpu)).unwrap_or(1)
     }
 
+    /// The steps of a run that bound how many of their items run at once, and by how many.
+    ///
+    /// # Errors
+    /// When the run is not there, or a port fails.
+    pub async fn bounded_steps(
+        &self,
+        pipeline: &PipelineName,
+        run: &RunId,
+    ) -> Result<Vec<(StepName, u32)>, RunnerError> {
+        let context = self.context(pipeline, run).await?;
+        let steps = context.release.steps.iter();
+        Ok(steps.filter_map(|(name, spec)| Some((name.clone(), spec.map.as_ref()?.max_concurrency?))).collect())
+    }
+
     /// Does what a message asks for. `stop` reaches the attempt that it may start.
     ///
     /// # Errors
@@ -159,12 +180,18 @@ impl<P: Platform> Runner<P> {
             }
             Err(error) => return Err(error),
         };
+        if let Some(item) = message.item {
+            return self.handle_item(&context, &message, item, stop).await;
+        }
         let step = message.step;
         let Some(spec) = context.spec(&step) else {
             self.warn(None, format!("a message for step {step}, which the release does not have, was dropped"));
             return Ok(Handled::Done);
         };
         if let Some(commit) = self.commit_of(&context, &step).await? {
+            if is_planted(Bug::NothingFollowsASettledStep) {
+                return Ok(Handled::Done);
+            }
             self.leave_again(&context, &commit).await?;
             self.settle_onwards(&context, vec![step]).await?;
             return Ok(Handled::Done);
@@ -180,9 +207,15 @@ impl<P: Platform> Runner<P> {
             Next::Settled => {}
             // The last parent to be settled sends another message.
             Next::Wait(_) => return Ok(Handled::Done),
-            Next::Skip(reason) => self.skip(&context, &step, reason).await?,
+            Next::Skip(reason) => self.skip(&context, &Unit::step(step.clone()), reason).await?,
             Next::Start => {
-                let handled = self.start_step(&context, &step, spec, stop).await?;
+                let handled = match &spec.map {
+                    Some(map) => {
+                        self.expand(&context, &step, spec, map).await?;
+                        Handled::Done
+                    }
+                    None => self.start_step(&context, &Work::step(&context, &step, spec), stop).await?,
+                };
                 if handled != Handled::Done || context.commit(&step).is_none() {
                     return Ok(handled);
                 }
@@ -199,9 +232,10 @@ impl<P: Platform> Runner<P> {
             pipeline: PipelineName,
             run: RunId,
             step: StepName,
+            item: Option<u32>,
         }
         let named: Option<Named> = serde_json::from_str(body).ok();
-        let Some(Named { pipeline, run, step }) = named else {
+        let Some(Named { pipeline, run, step, item }) = named else {
             self.warn(None, format!("a message was dropped: {problem}"));
             return Ok(Handled::Done);
         };
@@ -213,8 +247,18 @@ impl<P: Platform> Runner<P> {
             }
             Err(error) => return Err(error),
         };
+        let known = context.spec(&step).and_then(|spec| Some((spec, spec.map.as_ref()?)));
+        if let (Some(item), Some((spec, map))) = (item, known) {
+            let unit = Unit::item(step, item);
+            let is_item = self.map_record(&context, &unit.step).await?.is_some_and(|record| item < record.items);
+            if is_item && self.item_commit(&context, &unit).await?.is_none() {
+                self.fail_poisoned(&context, &unit, problem.to_owned()).await?;
+                self.after_settled_item(&context, spec, map, &unit).await?;
+            }
+            return Ok(Handled::Done);
+        }
         if self.commit_of(&context, &step).await?.is_none() {
-            self.fail_poisoned(&context, &step, problem.to_owned()).await?;
+            self.fail_poisoned(&context, &Unit::step(step.clone()), problem.to_owned()).await?;
         }
         self.settle_onwards(&context, vec![step]).await?;
         Ok(Handled::Done)

@@ -69,7 +69,7 @@ impl<P: Platform> Runner<P> {
             step: step.clone(),
             revision: context.record.revision,
             source: context.record.source.clone(),
-            metrics: self.metrics_before(context, step),
+            metrics: self.metrics_before(context, step).await?,
             registered_at: self.platform.clock().now(),
         };
         loop {
@@ -97,8 +97,13 @@ impl<P: Platform> Runner<P> {
         Ok(version.map(|version| version.document))
     }
 
-    /// All metrics of the steps that a step depends on, however far, as `step.metric`.
-    fn metrics_before(&self, context: &RunContext, step: &StepName) -> BTreeMap<String, f64> {
+    /// All metrics of the steps that a step depends on, however far, as `step.metric`. Who registers may have seen few of
+    /// their commits.
+    async fn metrics_before(
+        &self,
+        context: &RunContext,
+        step: &StepName,
+    ) -> Result<BTreeMap<String, f64>, RunnerError> {
         let mut metrics = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut open: Vec<&StepName> = context.graph.parents(step).collect();
@@ -106,12 +111,12 @@ impl<P: Platform> Runner<P> {
             if !seen.insert(ancestor) {
                 continue;
             }
-            if let Some(commit) = context.commit(ancestor) {
+            if let Some(commit) = self.commit_of(context, ancestor).await? {
                 metrics.extend(commit.metrics.iter().map(|(name, value)| (format!("{ancestor}.{name}"), *value)));
             }
             open.extend(context.graph.parents(ancestor));
         }
-        metrics
+        Ok(metrics)
     }
 
     /// Lets aliases name a version. An alias that names it already is left alone.

@@ -15,6 +15,10 @@ pub struct Faults {
     pub overruns: f64,
     /// A message is delivered twice. These and reordering are what queues do every day, so they do not count.
     pub duplicates: f64,
+    /// A message comes once more, up to 12 hours later. They do not count either.
+    pub late_duplicates: f64,
+    /// How far the clock of a process is off, in seconds at most, either way.
+    pub skew_seconds: u32,
     /// How many faults there are in all, whatever their kind. What is left of the world's life is without any.
     pub at_most: u32,
     /// The moment at which a process dies, counted from 0: there is one before and one after each operation.

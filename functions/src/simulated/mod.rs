@@ -6,6 +6,7 @@
 
 mod executor;
 mod fault;
+mod mailbox;
 #[cfg(test)]
 pub(crate) mod pipeline;
 mod platform;

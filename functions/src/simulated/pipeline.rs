@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use liminal_schemas::map::MapSource;
+use liminal_schemas::map::MapSpec;
+use liminal_schemas::map::Tolerance;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::ModelName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
-use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::RELEASE_SCHEMA;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::SourceVersion;
+use liminal_schemas::run_policy::RunPolicy;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::step::CachePolicy;
@@ -30,6 +33,7 @@ use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::template::Template;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::value::Value;
 
 use crate::simulated::world::World;
 
@@ -55,6 +59,7 @@ pub(crate) fn step(argument: &str) -> StepSpec {
         env: BTreeMap::new(),
         after: BTreeSet::new(),
         when: None,
+        map: None,
         reads_metrics: BTreeSet::new(),
         reads_params: BTreeSet::new(),
         finally: false,
@@ -93,6 +98,30 @@ pub(crate) fn with_inputs(mut step: StepSpec, makers: &[&str]) -> StepSpec {
     step
 }
 
+/// Lets a step be done once for each of so many numbers.
+pub(crate) fn mapped(mut step: StepSpec, items: u32) -> StepSpec {
+    let values = (0..items).map(|item| Value::Int(i64::from(item))).collect();
+    step.map = Some(map_over(MapSource::Values(values)));
+    step
+}
+
+/// Lets a step be done once for each file that another leaves as `shards`.
+pub(crate) fn mapped_over_files(mut step: StepSpec, maker: &str) -> StepSpec {
+    step.map = Some(map_over(MapSource::Files { step: step_name(maker), output: field("shards") }));
+    step
+}
+
+fn map_over(over: MapSource) -> MapSpec {
+    MapSpec { over, batch: None, max_concurrency: None, tolerated_failures: Tolerance::default() }
+}
+
+/// Lets a step leave a directory as `shards`, too.
+pub(crate) fn with_shards(mut step: StepSpec) -> StepSpec {
+    let shards = OutputSpec { path: "shards".to_owned(), kind: ArtifactKind::Directory, role: OutputRole::Data };
+    step.outputs.insert(field("shards"), shards);
+    step
+}
+
 pub(crate) fn release(steps: impl IntoIterator<Item = (&'static str, StepSpec)>) -> Release {
     release_of(steps.into_iter().map(|(name, spec)| (step_name(name), spec)).collect())
 }
@@ -122,6 +151,7 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
         object: None,
         scheduled: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),
         deadline: None,
@@ -129,25 +159,62 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
     }
 }
 
-/// Up to eight steps of all kinds, each after some of those before it.
-pub(super) fn draw(world: &World) -> Release {
-    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
-    let count = 1 + usize::try_from(world.draw(8)).expect("small");
+/// How large pipelines are that are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// The most steps.
+    pub(super) steps: u64,
+    /// The most items of a step.
+    pub(super) items: u64,
+}
+
+/// As small as most are.
+pub(super) const SMALL: Size = Size { steps: 8, items: 6 };
+
+/// As large as few are.
+pub(super) const LARGE: Size = Size { steps: 200, items: 1000 };
+
+/// How many items the steps of a release have that list them.
+pub(super) fn items(release: &Release) -> usize {
+    let items = |spec: &StepSpec| match &spec.map.as_ref()?.over {
+        MapSource::Values(values) => Some(values.len()),
+        MapSource::Files { .. } | MapSource::Rows { .. } | MapSource::Param { .. } => Some(8),
+    };
+    release.steps.values().filter_map(items).sum()
+}
+
+/// Steps of all kinds, each after some of those before it.
+pub(super) fn draw(world: &World, size: Size) -> Release {
+    let count = 1 + usize::try_from(world.draw(size.steps)).expect("small");
+    let names: Vec<String> = (0..count).map(|index| format!("s{index:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut steps: BTreeMap<StepName, StepSpec> = BTreeMap::new();
-    for (index, name) in names.iter().take(count).enumerate() {
+    // Steps of large pipelines wait for some of those before them, not for most.
+    let (near, rare) = (8, if count > 8 { 12 } else { 1 });
+    for (index, name) in names.iter().enumerate() {
         let finally = index > 0 && index + 1 == count && world.draw(4) == 0;
+        let behind = index.saturating_sub(near);
         let makers: Vec<&str> =
-            names[..index].iter().copied().filter(|maker| steps[*maker].outputs.contains_key("data")).collect();
+            names[behind..index].iter().copied().filter(|maker| steps[*maker].outputs.contains_key("data")).collect();
         let mut spec = match (world.draw(8), makers.last()) {
             (0, Some(maker)) => gate(if world.draw(4) == 0 { "1 > 2" } else { "1 < 2" }, &[maker]),
             (1, Some(maker)) => register(name, maker),
             _ => {
                 let chosen: Vec<&str> = makers.iter().copied().filter(|_| world.draw(3) == 0).collect();
-                with_inputs(step(name), &chosen)
+                let spec = with_inputs(step(name), &chosen);
+                let sharded = makers.iter().copied().find(|maker| steps[*maker].outputs.contains_key("shards"));
+                match (world.draw(6), sharded) {
+                    (0, _) if rare == 1 || world.draw(10) == 0 => {
+                        mapped(spec, u32::try_from(world.draw(size.items)).expect("small"))
+                    }
+                    (1, Some(maker)) => mapped_over_files(spec, maker),
+                    (2, _) => with_shards(spec),
+                    _ => spec,
+                }
             }
         };
-        for before in &names[..index] {
-            if world.draw(6) == 0 {
+        for before in &names[behind..index] {
+            if world.draw(6 * rare) == 0 {
                 spec.after.insert(step_name(before));
             }
         }

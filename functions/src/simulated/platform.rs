@@ -44,7 +44,7 @@ impl<E: Executor> SimulatedPlatform<E> {
             store: SimulatedStore::new(world.clone(), process),
             queue: SimulatedQueue::new(world.clone(), process),
             executor,
-            clock: SimulatedClock::new(world.clone()),
+            clock: SimulatedClock::skewed(world.clone()),
             nonces: SimulatedNonces(world.clone()),
             world: world.clone(),
             process: process.to_owned(),

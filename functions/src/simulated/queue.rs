@@ -6,13 +6,16 @@ use std::time::Duration;
 use liminal_schemas::time::UtcTime;
 
 use super::fault::Fate;
-use super::world::Message;
+use super::mailbox::Message;
 use super::world::State;
 use super::world::World;
 use crate::ports::Delivery;
 use crate::ports::Queue;
 use crate::ports::QueueError;
 use crate::ports::Receipt;
+
+/// How much later than the first a duplicate may come, in seconds: the longest visibility timeout of SQS is 12 hours.
+const LATEST_SECONDS: u64 = 12 * 60 * 60;
 
 /// The world's messages, as one process sees them.
 #[derive(Clone)]
@@ -66,19 +69,22 @@ impl Queue for SimulatedQueue {
 
     async fn send(&self, queue: &str, body: &str, delay: Duration) -> Result<(), QueueError> {
         self.perform("send a message", |state| {
-            let likelihood = state.faults().duplicates;
-            let copies = if state.happens(likelihood) { 2 } else { 1 };
             let delay = state.max_delay.map_or(delay, |longest| delay.min(longest));
-            for _ in 0..copies {
+            let mut delays = vec![delay];
+            let (twice, late) = (state.faults().duplicates, state.faults().late_duplicates);
+            if state.happens(twice) {
+                state.count("duplicate");
+                delays.push(delay);
+            }
+            if state.happens(late) {
+                state.count("duplicate hours later");
+                delays.push(Duration::from_secs(state.draw(LATEST_SECONDS)));
+            }
+            for delay in delays {
                 state.sent += 1;
-                let message = Message {
-                    id: state.sent,
-                    queue: queue.to_owned(),
-                    body: body.to_owned(),
-                    visible_at: after(state, delay),
-                    receives: 0,
-                };
-                state.messages.push(message);
+                let message = Message { queue: queue.to_owned(), body: body.to_owned(), receives: 0 };
+                let (id, visible_at) = (state.sent, after(state, delay));
+                state.messages.add(id, visible_at, message);
             }
         })
         .await
@@ -86,20 +92,13 @@ impl Queue for SimulatedQueue {
 
     async fn receive(&self, queue: &str, visibility: Duration) -> Result<Option<Delivery>, QueueError> {
         self.perform("receive a message", |state| {
-            let now = state.now();
-            let due: Vec<usize> = state
-                .messages
-                .iter()
-                .enumerate()
-                .filter(|(_, message)| message.queue == queue && message.visible_at <= now)
-                .map(|(index, _)| index)
-                .collect();
+            let due = state.messages.due(queue, state.now());
             let chosen = usize::try_from(state.draw(u64::try_from(due.len()).unwrap_or(1))).unwrap_or(0);
+            let id = *due.get(chosen)?;
             let until = after(state, visibility);
-            let message = state.messages.get_mut(*due.get(chosen)?)?;
-            message.receives += 1;
-            message.visible_at = until;
-            let receipt = Receipt::new(format!("{}.{}", message.id, message.receives));
+            state.messages.put_off(id, until, true);
+            let message = state.messages.get(id)?;
+            let receipt = Receipt::new(format!("{id}.{}", message.receives));
             Some(Delivery { body: message.body.clone(), receipt, receives: message.receives })
         })
         .await
@@ -107,21 +106,30 @@ impl Queue for SimulatedQueue {
 
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), QueueError> {
         self.perform("put a message back", |state| {
-            let until = after(state, visibility);
-            for message in state.messages.iter_mut().filter(|message| is_held(message, receipt)) {
-                message.visible_at = until;
+            if let Some(id) = held(state, receipt) {
+                let until = after(state, visibility);
+                state.messages.put_off(id, until, false);
             }
         })
         .await
     }
 
     async fn delete(&self, receipt: &Receipt) -> Result<(), QueueError> {
-        self.perform("delete a message", |state| state.messages.retain(|message| !is_held(message, receipt))).await
+        self.perform("delete a message", |state| {
+            if let Some(id) = held(state, receipt) {
+                state.messages.remove(id);
+            }
+        })
+        .await
     }
 }
 
-fn is_held(message: &Message, receipt: &Receipt) -> bool {
-    receipt.as_str() == format!("{}.{}", message.id, message.receives)
+/// The message that a receipt holds; none when the receipt is void.
+fn held(state: &State, receipt: &Receipt) -> Option<u64> {
+    let (id, receives) = receipt.as_str().split_once('.')?;
+    let id = id.parse().ok()?;
+    let is_held = state.messages.get(id)?.receives.to_string() == receives;
+    is_held.then_some(id)
 }
 
 fn after(state: &State, delay: Duration) -> UtcTime {

@@ -81,8 +81,11 @@ impl ObjectStore for SimulatedStore {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.perform(prefix, |state| state.objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
-            .await
+        self.perform(prefix, |state| {
+            let from = state.objects.range(prefix.to_owned()..).map(|(key, _)| key);
+            from.take_while(|key| key.starts_with(prefix)).cloned().collect()
+        })
+        .await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {

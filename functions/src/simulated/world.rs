@@ -16,6 +16,7 @@ use liminal_schemas::time::UtcTime;
 
 use super::fault::Fate;
 use super::fault::Faults;
+use super::mailbox::Mailbox;
 use crate::ports::Clock;
 
 /// A world, shared by all processes in it.
@@ -30,7 +31,7 @@ pub(super) struct State {
     operations: u64,
     pub(super) objects: BTreeMap<String, (Vec<u8>, u64)>,
     pub(super) versions: u64,
-    pub(super) messages: Vec<Message>,
+    pub(super) messages: Mailbox,
     pub(super) sent: u64,
     /// The keys of objects, in the order in which they were created.
     pub(super) created: Vec<String>,
@@ -38,14 +39,7 @@ pub(super) struct State {
     steps: u64,
     dead: BTreeSet<String>,
     pub(super) max_delay: Option<Duration>,
-}
-
-pub(super) struct Message {
-    pub(super) id: u64,
-    pub(super) queue: String,
-    pub(super) body: String,
-    pub(super) visible_at: UtcTime,
-    pub(super) receives: u32,
+    happened: BTreeMap<&'static str, u64>,
 }
 
 impl World {
@@ -59,7 +53,8 @@ impl World {
             operations: 0,
             objects: BTreeMap::new(),
             versions: 0,
-            messages: Vec::new(),
+            messages: Mailbox::default(),
+            happened: BTreeMap::new(),
             sent: 0,
             created: Vec::new(),
             wake_ups: BTreeSet::new(),
@@ -111,6 +106,11 @@ impl World {
     /// How many operations there have been.
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// How many faults of each kind there have been.
+    pub fn happened(&self) -> BTreeMap<&'static str, u64> {
+        self.state().happened.clone()
     }
 
     /// The keys of objects, in the order in which they were created.
@@ -180,13 +180,19 @@ impl State {
         likelihood > 0.0 && self.fraction() < likelihood
     }
 
-    /// The same, for what counts as a fault.
-    pub(super) fn goes_wrong(&mut self, likelihood: f64) -> bool {
+    /// The same, for what counts as a fault. `kind` is what it is counted under.
+    pub(super) fn goes_wrong(&mut self, kind: &'static str, likelihood: f64) -> bool {
         if self.faults_left == 0 || !self.happens(likelihood) {
             return false;
         }
         self.faults_left -= 1;
+        self.count(kind);
         true
+    }
+
+    /// Counts something that went wrong.
+    pub(super) fn count(&mut self, kind: &'static str) {
+        *self.happened.entry(kind).or_default() += 1;
     }
 
     fn fate(&mut self) -> Fate {
@@ -195,15 +201,16 @@ impl State {
         if let Some(crash_at) = self.faults.crash_at
             && crash_at / 2 == number
         {
+            self.count("crash");
             return if crash_at % 2 == 0 { Fate::CrashBefore } else { Fate::CrashAfter };
         }
-        if self.goes_wrong(self.faults.refusals) {
+        if self.goes_wrong("refused request", self.faults.refusals) {
             return Fate::Refused;
         }
-        if self.goes_wrong(self.faults.lost_responses) {
+        if self.goes_wrong("lost response", self.faults.lost_responses) {
             return Fate::LostResponse;
         }
-        if self.goes_wrong(self.faults.crashes) {
+        if self.goes_wrong("crash", self.faults.crashes) {
             return if self.draw(2) == 0 { Fate::CrashBefore } else { Fate::CrashAfter };
         }
         Fate::Done
@@ -242,24 +249,37 @@ impl Future for GiveWay {
     }
 }
 
-/// The world's clock.
+/// The world's clock, as one process reads it.
 #[derive(Clone)]
-pub struct SimulatedClock(World);
+pub struct SimulatedClock(World, i64);
 
 impl SimulatedClock {
-    /// The clock of a world.
+    /// A clock that is right.
     pub fn new(world: World) -> Self {
-        Self(world)
+        Self(world, 0)
+    }
+
+    /// A clock that is off by as much as clocks are in this world, at most.
+    pub fn skewed(world: World) -> Self {
+        let most = u64::from(world.state().faults.skew_seconds);
+        let off = match most {
+            0 => 0,
+            most => i64::try_from(world.draw(2 * most + 1)).unwrap_or(0) - i64::try_from(most).unwrap_or(0),
+        };
+        if off != 0 {
+            world.state().count("skewed clock");
+        }
+        Self(world, off * 1000)
     }
 }
 
 impl Clock for SimulatedClock {
     fn now(&self) -> UtcTime {
-        self.0.now()
+        self.0.now().plus_millis(self.1)
     }
 
     async fn sleep(&self, duration: Duration) {
-        let until = self.now().plus_millis(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
+        let until = self.0.now().plus_millis(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
         self.0.state().wake_ups.insert(until.millis());
         std::future::poll_fn(|_| if self.0.now() < until { Poll::Pending } else { Poll::Ready(()) }).await;
         self.0.state().steps += 1;

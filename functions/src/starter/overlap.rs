@@ -1,5 +1,5 @@
 //! Runs that are to start while others of their pipeline are open: they start, wait, take the place of others, or do not
-//! start at all, as the pipeline says ([`RunPolicy`](liminal_schemas::policy::RunPolicy)).
+//! start at all, as the pipeline says ([`RunPolicy`](liminal_schemas::run_policy::RunPolicy)).
 //!
 //! What is open is told by the marks of open runs, and what waits by records of its own: there is no counter that a crash
 //! could leave wrong. Two starters that look at the same moment may both find room, since neither sees what the other is
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
-use liminal_schemas::policy::Admission;
-use liminal_schemas::policy::Overlap;
 use liminal_schemas::run::CancelRequest;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::WaitingRun;
+use liminal_schemas::run_policy::Admission;
+use liminal_schemas::run_policy::Overlap;
 
 use super::Report;
 use super::Starter;

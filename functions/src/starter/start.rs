@@ -221,6 +221,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             object,
             scheduled: wanted.scheduled.clone(),
             cache: RunCache::default(),
+            redrives: None,
             source: self.applied_source(pipeline, revision).await,
             started_at,
             deadline: release.runs.deadline(started_at),

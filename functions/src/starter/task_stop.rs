@@ -26,7 +26,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         if stopped.started_by.as_deref() != Some(task_command::started_by(&token).as_str()) {
             return Ok(());
         }
-        let what = format!("task {} of step {} in run {}", stopped.task, name.step, name.run);
+        let what = format!("task {} of {} in run {}", stopped.task, name.unit, name.run);
         let failure = why(stopped);
         let said = failure.message.clone();
         match self.runner.attempt_stopped(&name, failure).await? {

@@ -38,6 +38,7 @@ use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::template::Template;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 use tokio::sync::watch;
 
@@ -182,6 +183,7 @@ impl Step {
             env: BTreeMap::new(),
             after: Default::default(),
             when: None,
+            map: None,
             reads_metrics: Default::default(),
             reads_params: Default::default(),
             finally: false,
@@ -272,7 +274,8 @@ impl Step {
             project: ProjectName::new("demo").expect("a name"),
             pipeline,
             run,
-            step,
+            unit: Unit::step(step),
+            item: None,
             attempt: self.attempt,
             spec: Arc::new(self.spec.clone()),
             package: self.package,

@@ -3,12 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::Duration;
 
-use liminal_functions::aws::clients::AccessKeys;
-use liminal_functions::aws::clients::Clients;
-use liminal_functions::aws::clients::Connection;
 use liminal_functions::aws::environment::Served;
 use liminal_functions::aws::fargate::FargateExecutor;
 use liminal_functions::aws::fargate::START_UP;
@@ -31,14 +27,11 @@ use liminal_schemas::step::Resources;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 use serde_json::Value;
-use tokio::io::AsyncBufReadExt as _;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::io::BufReader;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
+
+use crate::answers::Answers;
 
 const STARTED: (u16, &str) = (200, r#"{"tasks":[{"taskArn":"arn:task/1"}],"failures":[]}"#);
 const NO_ROOM: (u16, &str) =
@@ -48,35 +41,16 @@ const CONFLICT: (u16, &str) =
 const NO_CLUSTER: (u16, &str) = (400, r#"{"__type":"ClusterNotFoundException","message":"Cluster not found."}"#);
 const INVALID: (u16, &str) = (400, r#"{"__type":"InvalidParameterException","message":"subnets can not be blank."}"#);
 
-/// Gives the answers one after the other, the last one again and again, and keeps what it was asked.
-struct Ecs {
-    endpoint: String,
-    asked: Arc<Mutex<Vec<Value>>>,
-}
+/// Carries an attempt out against a service that gives these answers.
+struct Ecs(Answers);
 
 impl Ecs {
     async fn answering(answers: &'static [(u16, &'static str)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let asked: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let kept = Arc::clone(&asked);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(serve(stream, answers, Arc::clone(&kept)));
-            }
-        });
-        Self { endpoint, asked }
+        Self(Answers::of(answers).await)
     }
 
     async fn execute(&self) -> AttemptOutcome {
-        let keys = AccessKeys { id: "test".to_owned(), secret: "test".to_owned(), session: None };
-        let connection = Connection {
-            region: Some("eu-central-1".to_owned()),
-            endpoint: Some(self.endpoint.clone()),
-            keys: Some(keys),
-        };
-        let clients = Clients::connect(connection).await;
+        let clients = self.0.clients().await;
         let project = ProjectName::new("shop").expect("a name");
         let environment = EnvironmentName::new("prod").expect("a name");
         let served = Served { project: project.clone(), environment, place: Place::new("bucket", "shop/prod") };
@@ -93,41 +67,7 @@ impl Ecs {
     }
 
     fn asked(&self) -> Vec<Value> {
-        self.asked.lock().expect("never poisoned").clone()
-    }
-}
-
-async fn serve(stream: TcpStream, answers: &[(u16, &str)], asked: Arc<Mutex<Vec<Value>>>) {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().expect("a number");
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.expect("a body");
-        let (status, answer) = {
-            let mut asked = asked.lock().expect("never poisoned");
-            asked.push(serde_json::from_slice(&body).expect("JSON"));
-            answers[(asked.len() - 1).min(answers.len() - 1)]
-        };
-        let head = format!(
-            "HTTP/1.1 {status} Any\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
-            answer.len()
-        );
-        stream.write_all(head.as_bytes()).await.expect("written");
-        stream.write_all(answer.as_bytes()).await.expect("written");
+        self.0.asked()
     }
 }
 
@@ -140,6 +80,7 @@ fn job(project: ProjectName) -> AttemptJob {
         env: BTreeMap::new(),
         after: Default::default(),
         when: None,
+        map: None,
         reads_metrics: Default::default(),
         reads_params: Default::default(),
         finally: false,
@@ -155,7 +96,8 @@ fn job(project: ProjectName) -> AttemptJob {
         project,
         pipeline: PipelineName::new("train").expect("a name"),
         run: RunId::new("20261124-230239-x7k2").expect("an id"),
-        step: StepName::new("fit").expect("a name"),
+        unit: Unit::step(StepName::new("fit").expect("a name")),
+        item: None,
         attempt: 2,
         spec: Arc::new(spec),
         package: None,

@@ -162,6 +162,7 @@ async fn a_run_that_is_cancelled_stops_the_step_and_ends() {
 async fn a_message_that_meets_a_live_lease_is_put_back_and_later_sent_anew() {
     let mut alone = Alone::new(sh("true")).await;
     let lease = AttemptRecord {
+        item: None,
         schema: RUN_SCHEMA,
         run: alone.record.run.clone(),
         step: step_name("only"),

@@ -5,6 +5,7 @@ mod binary;
 mod direct;
 mod faults;
 mod functions;
+mod limits;
 mod pipeline;
 mod triggers;
 mod world;

@@ -8,13 +8,13 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
-use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::RELEASE_SCHEMA;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::SourceVersion;
+use liminal_schemas::run_policy::RunPolicy;
 use liminal_schemas::step::Action;
 use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::step::CachePolicy;
@@ -44,6 +44,7 @@ fn step(action: Action) -> StepSpec {
         env: BTreeMap::new(),
         after: Default::default(),
         when: None,
+        map: None,
         reads_metrics: Default::default(),
         reads_params: Default::default(),
         finally: false,
@@ -106,6 +107,7 @@ pub(crate) fn run_record(release: &Release) -> RunRecord {
         object: None,
         scheduled: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),
         deadline: None,

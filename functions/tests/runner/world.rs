@@ -104,8 +104,12 @@ impl World {
     }
 
     fn runner(&self) -> Runner<AwsPlatform<Nobody>> {
-        let queue = Arc::new(SqsQueue::new(&self.clients));
-        Runner::new(AwsPlatform::new(&self.served, self.store.clone(), queue, Nobody), Events::silent())
+        Runner::new(self.platform(Nobody), Events::silent())
+    }
+
+    /// The platform of a worker.
+    pub(crate) fn platform<E>(&self, executor: E) -> AwsPlatform<E> {
+        AwsPlatform::new(&self.served, self.store.clone(), Arc::new(SqsQueue::new(&self.clients)), executor)
     }
 
     /// The queue of a step.
@@ -117,12 +121,22 @@ impl World {
 
     /// Puts a release into the store, and makes the queues of its steps.
     pub(crate) async fn publish(&self, release: &Release, visibility: Duration) {
+        self.publish_for(release, release.steps.keys().map(liminal_schemas::name::StepName::as_str), visibility).await;
+    }
+
+    /// Puts a release into the store, and makes the queues of some of its steps.
+    pub(crate) async fn publish_for<'a>(
+        &self,
+        release: &Release,
+        steps: impl IntoIterator<Item = &'a str>,
+        visibility: Duration,
+    ) {
         let key = keys::release(&release.pipeline, &release.revision());
         let bytes = serde_json::to_vec(release).expect("JSON");
         self.store.put_if_absent(&key, &bytes).await.expect("written");
-        for step in release.steps.keys() {
+        for step in steps {
             let seconds = visibility.as_secs().to_string();
-            self.deploy(&["queue", &self.queue(release, step.as_str()), &seconds]);
+            self.deploy(&["queue", &self.queue(release, step), &seconds]);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use liminal_schemas::digest::Digest;
+use liminal_schemas::gitops::Trigger;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
@@ -61,6 +62,7 @@ pub(super) struct Terms<'a> {
     pub(super) id: String,
     pub(super) lineage: String,
     pub(super) by: Option<String>,
+    pub(super) trigger: Option<Trigger>,
     pub(super) spill: &'a Path,
     pub(super) delete_data: bool,
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
@@ -374,20 +376,28 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             Err(error) => return error.into(),
         };
         let spill = self.terms.spill.to_owned();
+        let environment = self.plan.environment.clone();
         let folder = spill.parent().map_or(Ok(()), std::fs::create_dir_all);
         match folder.and_then(|()| std::fs::write(&spill, &state)) {
-            Ok(()) => ApplyError::Spilled { spill, source },
-            Err(source) => ApplyError::NotSpilled { spill, state, source },
+            Ok(()) => ApplyError::Spilled { environment, spill, source },
+            Err(source) => ApplyError::NotSpilled { environment, spill, state, source },
         }
     }
 
     /// Writes the history, then the state without its journal: an apply that dies in between is recorded twice rather
     /// than never.
     async fn finish(mut self) -> Result<ApplyReport, ApplyError> {
-        let applied =
-            Applied { source: self.plan.base.source.clone(), at: self.ports.clock.now(), by: self.terms.by.clone() };
+        let applied = Applied {
+            source: self.plan.base.source.clone(),
+            at: self.ports.clock.now(),
+            by: self.terms.by.clone(),
+            trigger: self.terms.trigger,
+        };
         let state = &mut self.session.state;
-        state.applied = Some(applied.clone());
+        // Healing puts back what was applied, and makes it no newer.
+        if self.plan.purpose != PlanPurpose::Heal {
+            state.applied = Some(applied.clone());
+        }
         let serial = state.serial + 1;
         let entry = HistoryEntry {
             schema: STATE_SCHEMA,

@@ -6,6 +6,7 @@ mod event;
 pub mod history;
 mod operations;
 mod record;
+mod record_commit;
 mod stage;
 pub mod window;
 
@@ -14,6 +15,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use liminal_schemas::digest::Digest;
+use liminal_schemas::gitops::Trigger;
+use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::Plan;
@@ -21,6 +24,7 @@ use liminal_schemas::plan::Plan;
 use self::engine::Engine;
 pub use self::event::ApplyEvent;
 pub(crate) use self::operations::live_revision;
+pub use self::record_commit::record_commit;
 pub(crate) use self::stage::Stage;
 use crate::ports::Clock;
 use crate::ports::Objects;
@@ -51,6 +55,8 @@ pub struct ApplyRequest<'a> {
     pub lineage: String,
     /// Who applies, as far as known.
     pub by: Option<String>,
+    /// What set it going, where it was no person at a terminal.
+    pub trigger: Option<Trigger>,
     /// Who takes the lock, and how long they wait for it.
     pub lock: LockRequest<'a>,
     /// Where the state is written to when the store refuses it.
@@ -107,10 +113,12 @@ pub enum ApplyError {
     Operations(Vec<FailedOperation>),
     /// The store refused the state after things were changed.
     #[error(
-        "the store refused the state after things were changed; it is saved in {path}: once the store works again, run `liminal state push {path}`",
+        "the store refused the state after things were changed; it is saved in {path}: once the store works again, run `liminal state push {path} -e {environment}`",
         path = spill.display()
     )]
     Spilled {
+        /// The environment whose state it is.
+        environment: EnvironmentName,
         /// The file that holds the state.
         spill: PathBuf,
         /// Why the store refused.
@@ -118,10 +126,12 @@ pub enum ApplyError {
     },
     /// The store refused the state, and so did the local disk.
     #[error(
-        "neither the store nor {path} takes the state; save this text to a file and run `liminal state push FILE`: {state}",
+        "neither the store nor {path} takes the state; save this text to a file and run `liminal state push FILE -e {environment}`: {state}",
         path = spill.display()
     )]
     NotSpilled {
+        /// The environment whose state it is.
+        environment: EnvironmentName,
         /// The file that was to hold the state.
         spill: PathBuf,
         /// The state.
@@ -182,10 +192,10 @@ pub async fn apply<O: Objects, R: Resources, C: Clock>(
     if request.tree.is_some_and(|tree| tree != plan.base.tree) {
         return Err(ApplyError::Stale("files of the project have changed since".to_owned()));
     }
-    let ApplyRequest { id, lineage, by, lock, spill, delete_data, stop, events, .. } = request;
+    let ApplyRequest { id, lineage, by, trigger, lock, spill, delete_data, stop, events, .. } = request;
     let mut lease = acquire(ports.objects, ports.clock, &plan.environment, lock).await?;
     let work = async {
-        let terms = engine::Terms { id, lineage, by, spill, delete_data, stop, events };
+        let terms = engine::Terms { id, lineage, by, trigger, spill, delete_data, stop, events };
         match Engine::start(plan, ports, terms).await? {
             Some(engine) => engine.run().await,
             None => Ok(ApplyReport { serial: plan.base.serial, ..ApplyReport::default() }),

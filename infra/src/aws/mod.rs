@@ -45,6 +45,7 @@ pub use self::error::AwsError;
 pub use self::error::CallError;
 pub use self::inventory::Found;
 pub use self::inventory::inventory;
+pub use self::policy::permissions;
 pub use self::resources::AwsResources;
 pub use self::running_tasks::RunningTask;
 pub use self::running_tasks::running_tasks;

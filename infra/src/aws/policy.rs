@@ -10,8 +10,8 @@ use serde_json::json;
 
 const VERSION: &str = "2012-10-17";
 
-/// What a role may do.
-pub(super) fn permissions(statements: &[Statement]) -> String {
+/// What a role may do, as IAM gets it.
+pub fn permissions(statements: &[Statement]) -> String {
     let statements = statements.iter().map(|statement| {
         let mut document = Map::new();
         document.insert("Sid".to_owned(), json!(statement.sid));

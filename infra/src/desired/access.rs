@@ -35,6 +35,13 @@ impl StepInput<'_> {
             allow("SettleSteps", &["s3:PutObject"], self.records_written().iter().map(arn)),
             allow("CloseRun", &["s3:DeleteObject"], [scope.object_arn(&self.open_marks())]),
         ];
+        if self.spec.map.is_some() {
+            // What its items are, how each ended, and what they left together.
+            let items = [self.in_runs(&format!("steps/{}/{ANY}", self.step))];
+            let items = items.iter().map(arn);
+            statements.push(allow("KeepItems", &["s3:GetObject", "s3:PutObject"], items));
+            statements.push(allow("JoinItems", &["s3:PutObject"], [scope.object_arn("artifacts/*")]));
+        }
         let models = self.models_written();
         if !models.is_empty() {
             statements.push(allow("RegisterModels", &["s3:GetObject", "s3:PutObject"], models.iter().map(arn)));

@@ -63,6 +63,9 @@ pub(super) struct Common {
     pub(super) log_group: String,
 }
 
+/// The least bound on concurrency that an event source mapping of SQS takes (`ScalingConfig.MaximumConcurrency`).
+const MIN_CONCURRENCY: u32 = 2;
+
 impl StepInput<'_> {
     /// Adds the step's resources; tells where it runs.
     pub(super) fn add_to(&self, set: &mut ResourceSet) -> Result<Placement, DesiredProblem> {
@@ -132,6 +135,7 @@ impl StepInput<'_> {
         set: &mut ResourceSet,
         common: &Common,
         (function, name, timeout_seconds): (ResourceAddress, String, u32),
+        bound: Option<u32>,
     ) {
         let (project, environment) = (self.scope.project, self.scope.environment);
         let queue = QueueSpec {
@@ -140,7 +144,9 @@ impl StepInput<'_> {
             max_receives: MAX_RECEIVES,
             senders: BTreeMap::new(),
         };
-        let mapping = MappingSpec { queue: queue.name.clone(), function: name, max_concurrency: None };
+        // Lambda takes no bound below two.
+        let max_concurrency = bound.map(|bound| bound.max(MIN_CONCURRENCY));
+        let mapping = MappingSpec { queue: queue.name.clone(), function: name, max_concurrency };
         let queue = set.add(ResourceSpec::Queue(queue), [], Some(&common.served));
         set.add(ResourceSpec::Mapping(mapping), [queue, function], Some(&common.served));
     }

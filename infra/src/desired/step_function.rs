@@ -50,6 +50,7 @@ impl StepInput<'_> {
         let (name, timeout) = (function.name(), function.timeout_seconds);
         let needs = [bundle, role, common.logs.clone()];
         let function = set.add(ResourceSpec::Function(Box::new(function)), needs, Some(&common.served));
-        self.add_queue(set, common, (function, name, timeout));
+        let bound = self.spec.map.as_ref().and_then(|map| map.max_concurrency);
+        self.add_queue(set, common, (function, name, timeout), bound);
     }
 }

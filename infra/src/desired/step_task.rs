@@ -121,7 +121,7 @@ impl StepInput<'_> {
         let name = function.name();
         let needs = [bundle, role, task, common.logs.clone()];
         let function = set.add(ResourceSpec::Function(Box::new(function)), needs, Some(&common.served));
-        self.add_queue(set, common, (function, name, DISPATCHER_TIMEOUT_SECONDS));
+        self.add_queue(set, common, (function, name, DISPATCHER_TIMEOUT_SECONDS), None);
     }
 
     fn dispatcher_statements(&self, common: &Common, passed_roles: [String; 2]) -> Vec<Statement> {

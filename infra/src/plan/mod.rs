@@ -5,6 +5,7 @@ pub mod diff;
 mod draft;
 mod environment_wide;
 pub mod forecast;
+mod heal;
 pub mod key_facts;
 mod permissions;
 mod planner;
@@ -30,6 +31,7 @@ use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
 pub use self::destroy::plan_destroy;
+pub use self::heal::plan_heal;
 pub(crate) use self::planner::documents_needed;
 pub(crate) use self::planner::pipelines_that_lose_releases;
 pub use self::planner::plan;

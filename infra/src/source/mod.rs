@@ -33,6 +33,8 @@ use self::folder::MAX_DEPTH;
 use self::folder::MAX_FILES;
 use self::folder::join;
 use self::folder::split;
+pub use self::repository::BareRepository;
+pub use self::repository::FOLDER_KEY;
 pub use self::repository::init_repository;
 use self::revision::RevisionTree;
 use self::worktree::Worktree;
@@ -75,6 +77,21 @@ impl Snapshot {
     pub fn at_revision(project: &Path, revision: &str) -> Result<Self, SourceError> {
         let tree = RevisionTree::open(project, revision)?;
         Ok(Self::new(project, Backend::Revision(tree)))
+    }
+
+    /// The project in a folder of a commit, in a repository that is taken as it is. `folder` is empty for the root;
+    /// `quarantine` is where git keeps the objects of a push that is not accepted yet.
+    ///
+    /// # Errors
+    /// When there is no such repository, commit or folder, or git refuses to read it.
+    pub fn of_commit(
+        repository: &Path,
+        folder: &str,
+        revision: &str,
+        quarantine: Option<&Path>,
+    ) -> Result<Self, SourceError> {
+        let tree = RevisionTree::of_commit(repository, folder, revision, quarantine)?;
+        Ok(Self::new(repository, Backend::Revision(tree)))
     }
 
     /// The project as it stands on disk: tracked files, and untracked ones that are not ignored.

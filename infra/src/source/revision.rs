@@ -36,12 +36,16 @@ impl RevisionTree {
         let project = canonical(project)?;
         let repository = discover(&project)?.ok_or_else(|| SourceError::NoRepository(project.clone()))?;
         let folder = folder_in(&repository, &project);
+        Self::find(repository, &folder, revision)
+    }
+
+    fn find(repository: Repository, folder: &Path, revision: &str) -> Result<Self, SourceError> {
         let (commit, root) = {
             let commit = repository
                 .revparse_single(revision)
                 .and_then(|object| object.peel_to_commit())
                 .map_err(|error| unknown_revision(revision, &repository, &error))?;
-            let tree = commit.tree().map_err(SourceError::git("read the tree of the commit", &project))?;
+            let tree = commit.tree().map_err(SourceError::git("read the tree of the commit", repository.path()))?;
             let id = commit.id().to_string();
             let root = if folder.as_os_str().is_empty() {
                 tree.id()
@@ -50,7 +54,7 @@ impl RevisionTree {
                     folder: folder.display().to_string(),
                     commit: id.chars().take(12).collect(),
                 };
-                let entry = tree.get_path(&folder).map_err(|_| missing())?;
+                let entry = tree.get_path(folder).map_err(|_| missing())?;
                 if entry.filemode() != MODE_FOLDER {
                     return Err(missing());
                 }
@@ -59,6 +63,24 @@ impl RevisionTree {
             (id, root)
         };
         Ok(Self { repository, root, commit })
+    }
+
+    /// Finds a folder in a commit of a repository, which is taken as it is: nothing above it is looked for. `quarantine` is
+    /// a further folder of objects, where git keeps those of a push until it is accepted.
+    pub(super) fn of_commit(
+        repository: &Path,
+        folder: &str,
+        revision: &str,
+        quarantine: Option<&Path>,
+    ) -> Result<Self, SourceError> {
+        check_revision(revision)?;
+        let opened = Repository::open(repository).map_err(SourceError::git("open the repository", repository))?;
+        if let Some(objects) = quarantine {
+            let path = objects.to_string_lossy();
+            let add = || opened.odb()?.add_disk_alternate(&path);
+            add().map_err(SourceError::git("read the objects of the push", objects))?;
+        }
+        Self::find(opened, Path::new(folder), revision)
     }
 
     /// The folder that a tree is; none stands for the project folder.

@@ -299,6 +299,7 @@ pub(crate) fn start_run(world: &World, project: &Project, name: &str) {
         object: None,
         scheduled: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
         deadline: None,

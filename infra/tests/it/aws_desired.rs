@@ -65,7 +65,7 @@ fn from_step(maker: &str, output: &str) -> InputSource {
 }
 
 /// fetch (Lambda) → fit (Fargate) → check (a gate) → publish (a registration).
-fn chain() -> Release {
+pub(crate) fn chain() -> Release {
     let package = package(Some("3.11")).digest();
     let mut fetch = call("fetch", Some(package), 60);
     fetch.outputs.insert(field("raw"), output());
@@ -116,7 +116,7 @@ impl Wanted {
     }
 }
 
-fn derived(release: Release) -> AwsDesired {
+pub(crate) fn derived(release: Release) -> AwsDesired {
     Wanted::of(release).derive().expect("it can be carried out")
 }
 
@@ -277,8 +277,8 @@ fn a_task_is_as_large_as_its_step_asks_and_fetches_its_own_bundle() {
     assert_eq!((bundle.runner, bundle.python.as_deref()), (None, Some("3.11")));
 }
 
-#[test]
-fn a_step_may_read_the_secrets_that_it_names_and_no_other() {
+/// One of its steps uses two of three secrets.
+pub(crate) fn chain_with_secrets() -> Release {
     let mut release = chain();
     let references = [
         ("database", SecretRef::SecretsManager { name: "db/main".to_owned(), key: Some("password".to_owned()) }),
@@ -288,7 +288,12 @@ fn a_step_may_read_the_secrets_that_it_names_and_no_other() {
     release.secrets.extend(references.map(|(name, reference)| (field(name), reference)));
     let template = Template::parse("{{ secrets.database }}{{ secrets.token }}").expect("a template");
     step_of(&mut release, "fit").env.insert("KEYS".to_owned(), template);
-    let desired = derived(release);
+    release
+}
+
+#[test]
+fn a_step_may_read_the_secrets_that_it_names_and_no_other() {
+    let desired = derived(chain_with_secrets());
     let roles = desired.resources.values().filter_map(|resource| resource.spec.as_role());
     let readers = roles.filter_map(|role| {
         let reads = |it: &&Statement| it.sid == "ReadSecrets" || it.sid == "ReadParameters";
@@ -324,12 +329,12 @@ fn every_need_is_there_and_names_its_own_kind_of_thing() {
     }
 }
 
-fn objects(bucket: Option<&str>, prefix: &str) -> Trigger {
+pub(crate) fn objects(bucket: Option<&str>, prefix: &str) -> Trigger {
     let (bucket, prefix) = (bucket.map(str::to_owned), prefix.to_owned());
     Trigger { on: TriggerSource::Object { bucket, prefix, suffix: ".csv".to_owned() }, params: BTreeMap::new() }
 }
 
-fn hourly() -> Trigger {
+pub(crate) fn hourly() -> Trigger {
     let on = TriggerSource::Schedule { expression: "rate(1 hour)".to_owned(), timezone: "UTC".to_owned() };
     Trigger { on, params: BTreeMap::new() }
 }

@@ -45,7 +45,6 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::Plan;
-use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::PACKER_VERSION;
 use liminal_schemas::release::PackageFile;
 use liminal_schemas::release::PackageSpec;
@@ -54,6 +53,7 @@ use liminal_schemas::release::RELEASE_SCHEMA;
 use liminal_schemas::release::Release;
 use liminal_schemas::release::RequirementsFile;
 use liminal_schemas::run::SourceVersion;
+use liminal_schemas::run_policy::RunPolicy;
 use liminal_schemas::state::LockHolder;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::step::Action;
@@ -259,6 +259,7 @@ pub(crate) fn call(module: &str, package: Option<Digest>, timeout_seconds: u64) 
         env: BTreeMap::new(),
         after: BTreeSet::new(),
         when: None,
+        map: None,
         reads_metrics: BTreeSet::new(),
         reads_params: BTreeSet::new(),
         finally: false,
@@ -383,6 +384,7 @@ impl World {
             id: format!("apply-{pid}"),
             lineage: format!("lineage-{pid}"),
             by: None,
+            trigger: None,
             lock: LockRequest { holder: holder(pid), timeout: std::time::Duration::ZERO, is_alive: &|_| false },
             spill: &spill,
             delete_data,

@@ -11,5 +11,6 @@ mod dependencies;
 mod fixture;
 mod package;
 mod plan;
+mod policy_lint;
 mod source;
 mod state;

@@ -359,6 +359,8 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
             cached_from: None,
             skipped: None,
             failure: None,
+            item: None,
+            items: None,
             started_at: UtcTime::from_millis(0),
             ended_at: UtcTime::from_millis(0),
         };
@@ -374,6 +376,7 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
         object: None,
         scheduled: None,
         cache: RunCache::default(),
+        redrives: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
         deadline: None,

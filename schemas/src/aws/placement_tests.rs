@@ -16,6 +16,7 @@ fn step(timeout_seconds: u64) -> StepSpec {
         env: BTreeMap::new(),
         after: BTreeSet::new(),
         when: None,
+        map: None,
         reads_metrics: BTreeSet::new(),
         reads_params: BTreeSet::new(),
         finally: false,

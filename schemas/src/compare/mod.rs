@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::cache_key::CacheKeyParts;
+use crate::cache_key::MapKey;
 use crate::digest::Digest;
 use crate::plan::RerunReason;
 use crate::release::PackageSpec;
@@ -55,7 +56,7 @@ pub fn difference(before: KeyParts<'_>, after: KeyParts<'_>) -> Option<Differenc
 /// All that differs, in the order of the key's parts.
 pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference> {
     // Taken apart without `..`, so that a new part of the key can not be forgotten here.
-    let CacheKeyParts { schema, action, package, env, outputs, params, bindings, inputs, metrics, secrets, run } =
+    let CacheKeyParts { schema, action, package, env, outputs, params, bindings, inputs, metrics, map, secrets, run } =
         before.parts;
     let new = after.parts;
     let mut found = Differences::default();
@@ -71,6 +72,10 @@ pub fn differences(before: KeyParts<'_>, after: KeyParts<'_>) -> Vec<Difference>
     found.maps("inputs.", bindings, &new.bindings, shown_binding);
     found.maps("inputs.", inputs, &new.inputs, Digest::short);
     found.maps("metrics.", metrics, &new.metrics, Digest::short);
+    if *map != new.map {
+        let shown = |map: &Option<MapKey>| map.as_ref().map(shown_map);
+        found.push("map", shown(map), shown(&new.map));
+    }
     found.maps("run.", run, &new.run, Clone::clone);
     found.maps("secrets.", secrets, &new.secrets, ToString::to_string);
     found.0
@@ -152,6 +157,13 @@ fn shown_binding(source: &InputSource) -> String {
         InputSource::Output { .. } | InputSource::Param { .. } | InputSource::Model { .. } | InputSource::Trigger => {
             source.to_string()
         }
+    }
+}
+
+fn shown_map(map: &MapKey) -> String {
+    match map.batch {
+        None => map.over.to_string(),
+        Some(batch) => format!("{}, {batch} at a time", map.over),
     }
 }
 

@@ -38,6 +38,7 @@ fn parts(package: &PackageSpec) -> CacheKeyParts {
         bindings: BTreeMap::from([(field("seed"), InputSource::Param { name: field("seed") })]),
         inputs: BTreeMap::from([(field("data"), Digest::of_bytes(b"before"))]),
         metrics: BTreeMap::new(),
+        map: None,
         secrets: BTreeMap::new(),
         run: BTreeMap::new(),
     }

@@ -4,6 +4,7 @@ use super::decode;
 use super::decode::Context;
 use super::load::Loader;
 use super::read;
+use crate::delivery::Delivery;
 use crate::files::ProjectFiles;
 use crate::finding::Report;
 use crate::name::EnvironmentName;
@@ -19,6 +20,8 @@ pub struct EnvironmentSettings {
     pub environment: EnvironmentName,
     /// What carries it out.
     pub platform: PlatformSpec,
+    /// How changes come to it.
+    pub delivery: Delivery,
 }
 
 /// Reads the settings of an environment, [`read::DEFAULT_ENVIRONMENT`] if none is named, and as little else as possible: the root
@@ -46,8 +49,8 @@ fn settings(loader: &mut Loader<'_>, root: &str, environment: Option<&Environmen
     let chosen = read::chosen(environment)?;
     let mut cx = Context::default();
     let project = decode::project_name(&tree, &mut cx);
-    let platform = match decode::environment(&tree, &chosen, &mut cx) {
-        Ok(platform) => Some(platform),
+    let spec = match decode::environment(&tree, &chosen, &mut cx) {
+        Ok(spec) => Some(spec),
         Err(known) => {
             let place = tree.get("environments").map(|node| node.span.clone());
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -56,5 +59,38 @@ fn settings(loader: &mut Loader<'_>, root: &str, environment: Option<&Environmen
         }
     };
     loader.report.findings.extend(cx.findings);
-    Some(EnvironmentSettings { project: project?.value, environment: chosen, platform: platform? })
+    let spec = spec?;
+    let project = project?.value;
+    Some(EnvironmentSettings { project, environment: chosen, platform: spec.platform, delivery: spec.delivery })
+}
+
+/// Reads the settings of all environments that a definition lists: what each is carried out by and which branch it follows.
+///
+/// # Errors
+/// All that is wrong with what was read.
+pub fn environments(files: &dyn ProjectFiles, root: &str) -> Result<Vec<EnvironmentSettings>, Box<Report>> {
+    let mut loader = Loader::new(files);
+    let found = all(&mut loader, root);
+    let report = read::finished(loader);
+    match found {
+        Some(found) if !report.has_errors() => Ok(found),
+        Some(_) | None => Err(Box::new(report)),
+    }
+}
+
+fn all(loader: &mut Loader<'_>, root: &str) -> Option<Vec<EnvironmentSettings>> {
+    let root = read::root_file(loader.files, root);
+    let tree = loader.load_chain(root)?;
+    let mut cx = Context::default();
+    let project = decode::project_name(&tree, &mut cx);
+    let specs = decode::all_environments(&tree, &mut cx);
+    loader.report.findings.extend(cx.findings);
+    let project = project?.value;
+    let settings = |(environment, spec): (EnvironmentName, decode::EnvironmentSpec)| EnvironmentSettings {
+        project: project.clone(),
+        environment,
+        platform: spec.platform,
+        delivery: spec.delivery,
+    };
+    Some(specs.into_iter().map(settings).collect())
 }

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::written;
 use crate::cache_key::CacheKeyParts;
+use crate::gitops::Approval;
+use crate::gitops::Quarantine;
 use crate::message::StepMessage;
 use crate::plan::Plan;
 use crate::release::PackageSpec;
@@ -47,6 +49,8 @@ const DOCUMENTS: &[Document] = &[
     document::<Lock>("lock"),
     document::<Journal>("journal"),
     document::<HistoryEntry>("history-entry"),
+    document::<Quarantine>("quarantine"),
+    document::<Approval>("approval"),
     document::<RunRecord>("run"),
     document::<AttemptRecord>("attempt"),
     document::<AttemptFailure>("attempt-failure"),
@@ -91,10 +95,11 @@ mod tests {
             "" => &definition,
             name => &definition["$defs"][name],
         };
-        let shapes: [(&Shape, &Value); 15] = [
+        let shapes: [(&Shape, &Value); 17] = [
             (&keys::PROJECT, at("")),
             (&keys::INCLUDED, &included),
             (&keys::ENVIRONMENT, at("Environment")),
+            (&keys::POLICY, at("Policy")),
             (&keys::FARGATE, at("Fargate")),
             (&keys::TRIGGER, at("Trigger")),
             (&keys::OBJECT, at("TriggerObject")),
@@ -103,6 +108,7 @@ mod tests {
             (&keys::DEFAULTS, at("Defaults")),
             (&keys::PIPELINE, at("PipelineOfStep")),
             (&keys::STEP, at("StepPart")),
+            (&keys::MAP, at("MapSettings")),
             (&keys::REGISTER, at("Register")),
             (&keys::RETRIES, at("RetrySettings")),
             (&keys::RESOURCES, at("Resources")),

@@ -16,5 +16,11 @@ pub mod yaml;
 pub use decode::params_file;
 pub use environment::EnvironmentSettings;
 pub use environment::environment;
+pub use environment::environments;
 pub use project::Loaded;
 pub use project::load;
+
+/// What keeps a path from being one below the project folder, if anything does.
+pub fn path_problem(path: &str) -> Option<&'static str> {
+    decode::path_problem(path)
+}

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use crate::delivery::Delivery;
 use crate::finding::Spanned;
+use crate::map::BATCH_INPUT;
+use crate::map::ITEM_INPUT;
+use crate::map::Tolerance;
 use crate::name::EnvironmentName;
 use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
 use crate::platform::PlatformSpec;
-use crate::policy::Overlap;
+use crate::policy::Policy;
 use crate::release::ParamSpec;
 use crate::release::SecretRef;
+use crate::run_policy::Overlap;
 use crate::step::CachePolicy;
 use crate::step::Compute;
 use crate::step::FailureClass;
@@ -47,8 +52,12 @@ pub struct Definition {
     pub environments: Vec<EnvironmentName>,
     /// What carries the chosen one out.
     pub platform: PlatformSpec,
+    /// How changes come to it.
+    pub delivery: Delivery,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
+    /// Rules over what a plan would do.
+    pub policies: SpannedMap<FieldName, Policy>,
     /// Python settings of all steps.
     pub python: PythonSettings,
     /// Parameters of all pipelines.
@@ -174,6 +183,8 @@ pub struct StepDefinition {
     pub metrics: Option<Spanned<String>>,
     /// Paths of its plots.
     pub plots: SpannedMap<FieldName, Spanned<String>>,
+    /// What it is done for each of, and the place of that key.
+    pub map: Option<Spanned<MapDefinition>>,
     /// Steps that must be settled before.
     pub after: Vec<Spanned<StepName>>,
     /// The condition under which it runs.
@@ -197,6 +208,37 @@ pub enum ActionDefinition {
     Gate(Vec<Spanned<String>>),
     /// `register:`.
     Register(Box<RegisterDefinition>),
+}
+
+/// `map:` as written.
+#[derive(Clone, Debug)]
+pub struct MapDefinition {
+    /// Where items come from.
+    pub over: MapOver,
+    /// How many items one attempt is given.
+    pub batch: Option<u32>,
+    /// How many items are worked on at once.
+    pub max_concurrency: Option<u32>,
+    /// How many items may fail.
+    pub tolerated: Tolerance,
+}
+
+impl MapDefinition {
+    /// The name of the input that holds what one attempt is given.
+    pub fn input(&self) -> &'static str {
+        if self.batch.is_some_and(|batch| batch > 1) { BATCH_INPUT } else { ITEM_INPUT }
+    }
+}
+
+/// Where the items of a map come from, as written.
+#[derive(Clone, Debug)]
+pub enum MapOver {
+    /// A list.
+    Values(Spanned<Vec<Value>>),
+    /// A reference to a list or a directory.
+    Reference(Spanned<String>),
+    /// A reference to a file with rows.
+    Rows(Spanned<String>),
 }
 
 /// `call:` taken apart.

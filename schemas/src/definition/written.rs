@@ -22,7 +22,7 @@ use crate::name::ModelName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
-use crate::policy::Overlap;
+use crate::run_policy::Overlap;
 use crate::step::Compute;
 use crate::step::Phase;
 use crate::template::Template;
@@ -57,6 +57,8 @@ pub(super) struct Definition {
     /// How many retired releases are kept for rollback. Default: 2.
     #[schemars(range(min = 0, max = 100))]
     keep: Option<u32>,
+    /// Rules over what a plan would do.
+    policies: Option<BTreeMap<FieldName, Policy>>,
     /// The pipelines.
     pipelines: Option<BTreeMap<PipelineName, Pipeline>>,
 }
@@ -75,6 +77,10 @@ pub(super) struct Included {
 struct Environment {
     /// What carries it out. Default: local.
     platform: Option<Platform>,
+    /// The branch whose commits `liminal gitops` applies to it. Without it, only people apply to it.
+    branch: Option<String>,
+    /// Whether every plan must be approved with `liminal approve` before it is carried out. Default: false.
+    protected: Option<bool>,
     /// The AWS region: `eu-central-1`. Required on AWS.
     region: Option<Region>,
     /// The AWS account, twelve digits in quotes. When given, nothing is ever changed in another one.
@@ -102,8 +108,22 @@ struct Environment {
     /// How many retired releases are kept for rollback.
     #[schemars(range(min = 0, max = 100))]
     keep: Option<u32>,
+    /// Rules over what a plan would do.
+    policies: Option<BTreeMap<FieldName, Policy>>,
     /// Parts of pipelines that are laid over those of the project.
     pipelines: Option<BTreeMap<PipelineName, PipelinePart<StepPart>>>,
+}
+
+/// A rule over what a plan would do: CEL over `project`, `environment`, `pipelines`, `steps` and `permissions`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Policy {
+    /// The plan is not carried out when this holds.
+    deny: Option<String>,
+    /// It is said when this holds.
+    warn: Option<String>,
+    /// What to say.
+    message: Option<String>,
 }
 
 /// What carries an environment out.
@@ -273,6 +293,8 @@ struct StepPart {
     metrics: Option<OutputPath>,
     /// Pictures that the step leaves.
     plots: Option<BTreeMap<FieldName, OutputPath>>,
+    /// What the step is done for each of: `STEP.OUTPUT` of a directory, `params.NAME` of a list, a list, or a map with more settings. The step has each in turn as its input `item`.
+    map: Option<MapOver>,
     /// Steps that must be settled before, though no data comes from them.
     #[schemars(length(max = 500))]
     after: Option<Vec<StepName>>,
@@ -294,6 +316,56 @@ struct StepPart {
     env: Option<Env>,
     /// Python settings of the step.
     python: Option<Python>,
+}
+
+/// What a step is done for each of.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum MapOver {
+    /// `STEP.OUTPUT` of a directory, or `params.NAME` of a list.
+    Reference(String),
+    /// The items themselves.
+    Items(#[schemars(length(max = 500))] Vec<Value>),
+    /// All about it.
+    All(MapSettings),
+}
+
+/// What a step is done for each of, and how.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct MapSettings {
+    /// Where the items come from: `STEP.OUTPUT` of a directory, `params.NAME` of a list, or a list.
+    over: Option<MapItems>,
+    /// `STEP.OUTPUT` of a file whose rows are the items: a JSON array, JSON lines, or CSV with a header.
+    rows: Option<String>,
+    /// How many items one attempt is given, as its input `items`. Default: 1, as its input `item`.
+    #[schemars(range(min = 1, max = 10_000))]
+    batch: Option<u32>,
+    /// How many items are worked on at once. Default: as many as there are workers.
+    #[schemars(range(min = 1, max = 1000))]
+    max_concurrency: Option<u32>,
+    /// How many items may fail: a count, or a share as in `5%`. Default: 0.
+    tolerated_failures: Option<Tolerated>,
+}
+
+/// Where items come from.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum MapItems {
+    /// `STEP.OUTPUT` of a directory, or `params.NAME` of a list.
+    Reference(String),
+    /// The items themselves.
+    Items(#[schemars(length(max = 500))] Vec<Value>),
+}
+
+/// How many items may fail.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Tolerated {
+    /// So many.
+    Count(#[schemars(range(min = 0, max = 1_000_000))] u32),
+    /// A share of all.
+    Share(#[schemars(regex(pattern = r"^\s*([0-9]{1,2}|100) *%\s*$"))] String),
 }
 
 /// Registers an output as the next version of a model.

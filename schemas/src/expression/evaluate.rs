@@ -146,7 +146,7 @@ fn missing_metric(step: &StepName, name: &str, made: &BTreeMap<String, f64>) -> 
     format!("step {step} left no metric {name}; its metrics are {}{meant}", names.join(", "))
 }
 
-fn sentence(error: &cel::ExecutionError) -> String {
+pub(super) fn sentence(error: &cel::ExecutionError) -> String {
     match error {
         cel::ExecutionError::DivisionByZero(_) | cel::ExecutionError::RemainderByZero(_) => {
             "it divides by zero".to_owned()

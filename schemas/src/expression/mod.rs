@@ -14,6 +14,7 @@
 
 mod evaluate;
 mod references;
+mod rule;
 mod types;
 
 use cel::common::ast::Expr;
@@ -22,6 +23,7 @@ use cel::common::ast::IdedExpr;
 pub use evaluate::Evaluation;
 pub use evaluate::Scope;
 pub use references::References;
+pub use rule::Rule;
 
 /// The longest expression, in bytes. Bounds what a parse costs: about 4 µs a byte.
 pub const MAX_EXPRESSION_BYTES: usize = 4096;

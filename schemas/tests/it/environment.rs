@@ -48,11 +48,11 @@ fn an_environment_that_is_not_defined_gets_a_suggestion() {
 #[test]
 fn what_stops_an_environment_from_being_read_is_told_at_once() {
     let files = MemoryFiles::new().with("liminal.yml", "owner: me\nenvironments: {staging: {platfrom: local}}\n");
-    insta::assert_snapshot!(settings(&files, Some("staging")).expect_err("mistakes"), @r"
+    insta::assert_snapshot!(settings(&files, Some("staging")).expect_err("mistakes"), @"
     liminal.yml:1:1 L0202 a project needs the key `project`
     liminal.yml:2:26 L0201 an environment has no key `platfrom`
       here: did you mean `platform`?
-      hint: known keys: platform, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: platform, branch, protected, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, policies, pipelines
     ");
     assert_eq!(
         settings(&MemoryFiles::new(), None).expect_err("no file").lines().next(),

@@ -159,19 +159,19 @@ fn definitions_of_apache_liminal_get_clear_findings() {
 #[test]
 fn an_apache_liminal_definition_is_led_to_ours() {
     let yaml = "name: Old\nowner: Bosco\nvariables: {a: b}\nimages: []\npipelines:\n  - pipeline: old\n    schedule: 0 * 1 * *\n    tasks:\n      - task: t\n        type: python\n";
-    insta::assert_snapshot!(findings(yaml), @r"
+    insta::assert_snapshot!(findings(yaml), @"
     liminal.yml:1:1 L0201 a project has no key `name`
       hint: use `project:` for the name of a project; pipelines and steps are named by their keys
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:1:1 L0202 a project needs the key `project`
       here: `project` is missing
       hint: this looks like an Apache Liminal definition: here `name` is `project`, `pipelines` is a map from name to pipeline, `tasks` are `steps`, `cmd` is `run`, `env_vars` is `env`
     liminal.yml:3:1 L0201 a project has no key `variables`
       hint: use `params:`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:4:1 L0201 a project has no key `images`
       hint: liminal builds no images: a step names what it needs under `python:` and `code:`, or a finished `image:`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:6:3 L0203 a map is needed for the pipelines, not a list
       hint: this looks like an Apache Liminal definition: lists of named things are maps here, as in `train: {...}`
     ");

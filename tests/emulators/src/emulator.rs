@@ -26,6 +26,9 @@ const MINISTACK: Package = Package { name: "ministack", version: "1.5.33", requi
 
 const MOTO: Package = Package { name: "moto", version: "5.2.5", requirements: &["moto[server]==5.2.5"] };
 
+/// Starts moto so that it judges permissions as far as tests need it.
+const MOTO_SERVER: &str = include_str!("moto.py");
+
 /// Carries out Lambda functions, queues and objects: <https://pypi.org/project/ministack>.
 #[derive(Debug)]
 pub struct MiniStack;
@@ -70,7 +73,8 @@ impl Moto {
         assert!(options.persist.is_none(), "moto keeps nothing");
         let venv = MOTO.install(options.python.as_deref());
         let port = options.port.unwrap_or_else(free_port);
-        let program = ["bin/moto_server", "-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned).to_vec();
+        let program = ["bin/python", "-c", MOTO_SERVER, "-H", "127.0.0.1", "-p", &port.to_string()];
+        let program = program.map(str::to_owned).to_vec();
         let kind = Kind { name: "moto", account: "123456789012", health: "/moto-api/data.json" };
         Emulator::start(kind, &venv, program, port, Vec::new(), options)
     }
@@ -170,7 +174,17 @@ impl Emulator {
 
     /// From now on each request needs the permission of whoever signed it. Only moto can do so.
     pub fn enforce_permissions(&self) {
-        let answer = http::request(self.port, "POST", "/moto-api/reset-auth", "0").expect("the emulator answers");
+        self.let_pass("0");
+    }
+
+    /// From now on permissions are no longer asked for.
+    pub fn waive_permissions(&self) {
+        self.let_pass("inf");
+    }
+
+    /// Lets so many requests pass before permissions are enforced.
+    fn let_pass(&self, requests: &str) {
+        let answer = http::request(self.port, "POST", "/moto-api/reset-auth", requests).expect("the emulator answers");
         assert!(http::is_success(&answer), "{} enforces no permissions: {answer}", self.kind.name);
     }
 

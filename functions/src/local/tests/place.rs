@@ -67,10 +67,10 @@ impl Executes {
 
 impl Executor for Executes {
     async fn execute(&self, mut job: AttemptJob) -> AttemptOutcome {
-        self.log.lock().expect("whole").push(format!("{}#{}", job.step, job.attempt));
+        self.log.lock().expect("whole").push(format!("{}#{}", job.unit.step, job.attempt));
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(running, Ordering::SeqCst);
-        let name = job.step.as_str();
+        let name = job.unit.step.as_str();
         let mut stopped = false;
         if name.starts_with("slow") {
             let pause = tokio::time::sleep(Duration::from_millis(40));
@@ -92,7 +92,7 @@ impl Executor for Executes {
         let mut outputs = BTreeMap::new();
         for output in job.spec.outputs.keys() {
             let inputs: Vec<&Digest> = job.inputs.values().map(|artifact| &artifact.digest).collect();
-            let content = Digest::of_document(&(&job.step, output, inputs)).hex();
+            let content = Digest::of_document(&(&job.unit.step, output, inputs)).hex();
             let digest = Digest::of_bytes(content.as_bytes());
             self.store.put_if_absent(&keys::artifact(&digest), content.as_bytes()).await.expect("written");
             outputs.insert(output.clone(), Artifact { digest, kind: ArtifactKind::File, bytes: 64 });

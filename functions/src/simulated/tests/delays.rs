@@ -46,7 +46,7 @@ fn a_retry_waits_as_long_as_it_should_in_a_queue_that_holds_back_for_less() {
     world.state().objects.insert(key, (serde_json::to_vec(&release).expect("serialises"), 0));
     let runner = Runner::new(SimulatedPlatform::new(&world, "process", true), Events::silent());
     let handle = |body: &str| complete(&world, runner.handle(body, watch::channel(Stop::No).1)).expect("handled");
-    let next_message = || world.state().messages.pop().expect("a message");
+    let next_message = || world.state().messages.remove_newest().expect("a message");
     let attempts = || {
         let prefix = keys::attempts_prefix(&record.pipeline, &record.run, &step_name("fetch"));
         let is_attempt = |key: &&String| key.starts_with(&prefix) && !key.ends_with(".failed.json");

@@ -22,15 +22,17 @@ use crate::runner::Handled;
 use crate::runner::Runner;
 use crate::simulated::SimulatedPlatform;
 use crate::simulated::World;
+use crate::simulated::pipeline;
 
-/// More polls than any run of a small pipeline takes: beyond it, the run hangs.
+/// More polls than any run of a small pipeline takes: beyond it, the run hangs. Each item of a map has as many more.
 const MAX_POLLS: u32 = 200_000;
+const MAX_POLLS_OF_ITEM: u32 = 2_000;
 
 /// Shorter than many attempts, so that messages come again while they are being handled.
 const VISIBILITY: Duration = Duration::from_secs(45);
 
 /// How long workers go on after the run has ended, for messages that come late.
-const AFTERLIFE: Duration = Duration::from_secs(2 * 60 * 60);
+const AFTERLIFE: Duration = Duration::from_secs(13 * 60 * 60);
 
 /// What brings a run forward again after a process has died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,8 @@ pub(super) fn carry_out(world: &World, release: &Release, record: &RunRecord, pr
         Task::new(world, record, recovery, format!("process-{born}"), &started)
     };
     let mut tasks: Vec<Task> = (0..processes).map(|_| new_task()).collect();
-    for _ in 0..MAX_POLLS {
+    let most = MAX_POLLS + MAX_POLLS_OF_ITEM * u32::try_from(pipeline::items(release)).expect("not too many");
+    for _ in 0..most {
         let before = world.activity();
         let mut changed = false;
         let start = usize::try_from(world.draw(u64::try_from(tasks.len()).expect("few"))).expect("few");
@@ -75,7 +78,7 @@ pub(super) fn carry_out(world: &World, release: &Release, record: &RunRecord, pr
             panic!("nobody does anything, and nobody waits");
         }
     }
-    panic!("the run has not ended after {MAX_POLLS} polls");
+    panic!("the run has not ended after {most} polls");
 }
 
 fn seed_release(world: &World, release: &Release) {
@@ -132,7 +135,7 @@ async fn work(world: World, runner: Runner<SimulatedPlatform>, record: RunRecord
         }
         let now = world.now();
         let since = *quiet_since.get_or_insert(now);
-        if world.state().messages.is_empty() || now.seconds_since(since) > AFTERLIFE.as_secs_f64() {
+        if world.messages() == 0 || now.seconds_since(since) > AFTERLIFE.as_secs_f64() {
             return;
         }
     }

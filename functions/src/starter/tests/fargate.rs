@@ -54,7 +54,7 @@ impl Tasks {
 
 impl Executor for Tasks {
     async fn execute(&self, job: AttemptJob) -> AttemptOutcome {
-        let name = AttemptName { pipeline: job.pipeline, run: job.run, step: job.step, attempt: job.attempt };
+        let name = AttemptName { pipeline: job.pipeline, run: job.run, unit: job.unit, attempt: job.attempt };
         self.0.lock().expect("never poisoned").push(name);
         AttemptOutcome::Handed
     }
@@ -221,7 +221,7 @@ fn of_two_tasks_for_one_attempt_one_does_nothing() {
     let (one, other, again) = polling::until(world, both, vec![dispatcher]);
     let needless = Carried::Needless("another task carries out attempt 1".to_owned());
     assert!([(&one, &other), (&other, &one)].contains(&(&Carried::Out, &needless)), "{one:?} {other:?}");
-    assert_eq!(again, Carried::Needless("step first is settled".to_owned()));
+    assert_eq!(again, Carried::Needless("first is settled".to_owned()));
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn stops_of_tasks_that_ended_well_or_are_of_another_environment_change_nothing()
     let name = AttemptName {
         pipeline: two_steps().pipeline,
         run: liminal_schemas::name::RunId::new(RUN).expect("valid"),
-        step: crate::simulated::pipeline::step_name("first"),
+        unit: liminal_schemas::unit::Unit::step(crate::simulated::pipeline::step_name("first")),
         attempt: 1,
     };
     let opened = async {
@@ -295,7 +295,7 @@ fn stops_of_tasks_that_ended_well_or_are_of_another_environment_change_nothing()
         assert_eq!(world.objects(), before);
     }
     polling::until(world, cluster.place.handle(&stopped_event(&name, None)), Vec::new()).expect("handled");
-    let key = keys::attempt_failure(&name.pipeline, &name.run, &name.step, 1);
+    let key = keys::attempt_failure(&name.pipeline, &name.run, &name.unit, 1);
     let failed: AttemptFailure = serde_json::from_slice(&world.objects()[&key]).expect("a document");
     insta::assert_snapshot!(failed.failure.message, @"its Fargate task ended without a word: SpotInterruption, CannotPullContainerError: not found");
 }

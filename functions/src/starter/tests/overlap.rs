@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use liminal_schemas::keys;
 use liminal_schemas::message::TriggerMessage;
-use liminal_schemas::policy::Overlap;
-use liminal_schemas::policy::RunPolicy;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunStatus;
+use liminal_schemas::run_policy::Overlap;
+use liminal_schemas::run_policy::RunPolicy;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::trigger::Trigger;

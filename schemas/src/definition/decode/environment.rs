@@ -6,10 +6,13 @@ use super::Context;
 use super::fields::Fields;
 use super::keys;
 use super::project::params_of;
+use super::scalars::Problem;
 use crate::definition::read::DEFAULT_ENVIRONMENT;
 use crate::definition::yaml::Key;
 use crate::definition::yaml::Kind;
 use crate::definition::yaml::Node;
+use crate::delivery::Delivery;
+use crate::delivery::branch_problem;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Span;
@@ -24,6 +27,8 @@ pub(in crate::definition) struct Environments {
     pub(in crate::definition) overlays: BTreeMap<EnvironmentName, Option<Node>>,
     /// What carries each out.
     pub(in crate::definition) platforms: BTreeMap<EnvironmentName, PlatformSpec>,
+    /// How changes come to each.
+    pub(in crate::definition) deliveries: BTreeMap<EnvironmentName, Delivery>,
 }
 
 /// Takes `environments:` out of a project. `local` is always among them.
@@ -32,24 +37,35 @@ pub(in crate::definition) fn environments(root: &mut Node, cx: &mut Context) -> 
     if let Some((_, node)) = take(root, "environments") {
         let name = |text: &str| EnvironmentName::new(text);
         for (name, entry) in cx.named(node, "the environments", name, |cx, key, node| Some(cx.environment(key, node))) {
-            let (platform, overlay) = entry.value;
-            environments.platforms.insert(name.clone(), platform);
+            let (spec, overlay) = entry.value;
+            environments.platforms.insert(name.clone(), spec.platform);
+            environments.deliveries.insert(name.clone(), spec.delivery);
             environments.overlays.insert(name, overlay);
         }
     }
     if let Ok(local) = EnvironmentName::new(DEFAULT_ENVIRONMENT) {
         environments.overlays.entry(local.clone()).or_insert(None);
+        environments.deliveries.entry(local.clone()).or_default();
         environments.platforms.entry(local).or_insert(PlatformSpec::Local);
     }
     environments
 }
 
-/// Decodes the platform of one environment alone; the names of those that there are, when it is not among them.
+/// What a definition says of one environment, apart from what is laid over the project.
+#[derive(Debug)]
+pub(in crate::definition) struct EnvironmentSpec {
+    /// What carries it out.
+    pub(in crate::definition) platform: PlatformSpec,
+    /// How changes come to it.
+    pub(in crate::definition) delivery: Delivery,
+}
+
+/// Decodes the settings of one environment alone; the names of those that there are, when it is not among them.
 pub(in crate::definition) fn environment(
     root: &Node,
     chosen: &EnvironmentName,
     cx: &mut Context,
-) -> Result<PlatformSpec, Vec<String>> {
+) -> Result<EnvironmentSpec, Vec<String>> {
     let entries = match root.get("environments") {
         Some(node) => cx.map(node.clone(), "the environments").unwrap_or_default(),
         None => Vec::new(),
@@ -58,13 +74,25 @@ pub(in crate::definition) fn environment(
         return Ok(cx.environment(key, node.clone()).0);
     }
     if chosen.as_str() == DEFAULT_ENVIRONMENT {
-        return Ok(PlatformSpec::Local);
+        return Ok(EnvironmentSpec { platform: PlatformSpec::Local, delivery: Delivery::default() });
     }
     let mut known: Vec<String> = entries.into_iter().map(|(key, _)| key.text).collect();
     known.push(DEFAULT_ENVIRONMENT.to_owned());
     known.sort();
     known.dedup();
     Err(known)
+}
+
+/// Decodes the settings of all environments, and nothing of what they lay over the project.
+pub(in crate::definition) fn all_environments(
+    root: &Node,
+    cx: &mut Context,
+) -> BTreeMap<EnvironmentName, EnvironmentSpec> {
+    let Some(node) = root.get("environments") else { return BTreeMap::new() };
+    let name = |text: &str| EnvironmentName::new(text);
+    let decode = |cx: &mut Context, key: &Key, node: Node| Some(cx.environment(key, node).0);
+    let entries = cx.named(node.clone(), "the environments", name, decode);
+    entries.into_iter().map(|(name, entry)| (name, entry.value)).collect()
 }
 
 /// Checks an overlay that is not chosen: keys and types, but not whether anything is missing.
@@ -86,7 +114,8 @@ enum Platform {
 
 impl Context {
     /// An environment: where it is, and what is laid over the project.
-    fn environment(&mut self, key: &Key, mut node: Node) -> (PlatformSpec, Option<Node>) {
+    fn environment(&mut self, key: &Key, mut node: Node) -> (EnvironmentSpec, Option<Node>) {
+        let delivery = self.delivery(&mut node);
         let named = take(&mut node, "platform").map(|(_, node)| self.platform(key, node));
         let place = take_all(&mut node, keys::AWS_KEYS);
         let platform = match named {
@@ -102,7 +131,14 @@ impl Context {
                 PlatformSpec::Local
             }
         };
-        (platform, self.overlay(key, node))
+        (EnvironmentSpec { platform, delivery }, self.overlay(key, node))
+    }
+
+    /// How changes come to an environment.
+    fn delivery(&mut self, node: &mut Node) -> Delivery {
+        let branch = take(node, "branch").and_then(|(_, node)| self.checked(node, "a branch", bad_branch));
+        let protected = take(node, "protected").and_then(|(_, node)| self.boolean(&node, "`protected`"));
+        Delivery { branch: branch.map(|branch| branch.value), protected: protected.unwrap_or(false) }
     }
 
     fn platform(&mut self, environment: &Key, node: Node) -> Option<Spanned<Platform>> {
@@ -154,6 +190,12 @@ impl Context {
             }
         }
     }
+}
+
+/// What is wrong with the name of a branch, and the better way to write it.
+fn bad_branch(text: &str) -> Option<Problem> {
+    let hint = "write the name alone, as in `branch: main`";
+    branch_problem(text).map(|problem| Problem::new(problem, hint))
 }
 
 /// Takes a key out of a map.

@@ -17,7 +17,7 @@ pub(crate) const PARAM_KEYS: &[&str] = &["type", "default", "min", "max", "choic
 
 /// Keys of a step that mean nothing to a gate or a registration.
 pub(crate) const PROCESS_KEYS: &[&str] =
-    &["code", "outputs", "metrics", "plots", "resources", "compute", "image", "env", "python"];
+    &["code", "outputs", "metrics", "plots", "map", "resources", "compute", "image", "env", "python"];
 
 /// Keys of an environment that say where in AWS it is. They mean nothing to one on this machine.
 pub(crate) const AWS_KEYS: &[&str] = &["region", "account", "bucket", "arch", "log_retention", "fargate"];
@@ -37,6 +37,7 @@ pub(crate) const PROJECT: Shape = Shape {
         "env",
         "defaults",
         "keep",
+        "policies",
         "pipelines",
     ],
 };
@@ -47,6 +48,8 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
     what: "an environment",
     keys: &[
         "platform",
+        "branch",
+        "protected",
         "region",
         "account",
         "bucket",
@@ -60,9 +63,12 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
         "env",
         "defaults",
         "keep",
+        "policies",
         "pipelines",
     ],
 };
+
+pub(crate) const POLICY: Shape = Shape { what: "a policy", keys: &["deny", "warn", "message"] };
 
 pub(crate) const FARGATE: Shape =
     Shape { what: "the fargate settings", keys: &["image", "cluster", "subnets", "security_groups", "public_ip"] };
@@ -111,6 +117,7 @@ pub(crate) const STEP: Shape = Shape {
         "outputs",
         "metrics",
         "plots",
+        "map",
         "after",
         "when",
         "retries",
@@ -125,6 +132,9 @@ pub(crate) const STEP: Shape = Shape {
 };
 
 pub(crate) const REGISTER: Shape = Shape { what: "a registration", keys: &["model", "artifact", "aliases"] };
+
+pub(crate) const MAP: Shape =
+    Shape { what: "a map", keys: &["over", "rows", "batch", "max_concurrency", "tolerated_failures"] };
 
 pub(crate) const RETRIES: Shape = Shape { what: "the retries", keys: &["max", "backoff", "jitter", "on"] };
 
@@ -168,7 +178,9 @@ pub(crate) fn hint_for(key: &str) -> Option<&'static str> {
         }
         "bucket" => "it is a key of an environment on AWS, and of `object:` in a trigger",
         "log-retention" => "use `log_retention:`",
-        "sql" | "map" | "network" | "branch" | "protected" => "this is not part of this version",
+        "foreach" | "for_each" => "use `map:`",
+        "branch" | "protected" => "it is a key of an environment: `environments: {staging: {branch: main}}`",
+        "sql" | "network" => "this is not part of this version",
         _ => return None,
     })
 }

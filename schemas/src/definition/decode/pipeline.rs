@@ -13,7 +13,7 @@ use crate::definition::yaml::Node;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::name::PipelineName;
-use crate::policy::Overlap;
+use crate::run_policy::Overlap;
 use crate::suggestion::closest;
 
 /// The most runs of a pipeline that may be said to be open at once.

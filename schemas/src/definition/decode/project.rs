@@ -22,6 +22,7 @@ use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::platform::PlatformSpec;
+use crate::policy::Policy;
 use crate::release::ParamSpec;
 use crate::release::SecretRef;
 use crate::template::Template;
@@ -76,6 +77,7 @@ pub(in crate::definition) fn project(
         let finding = Finding::error(Code::MissingKey, &place, "the project has no pipelines");
         cx.push(finding.hint("give it one under `pipelines:`, or name files that have some under `include:`"));
     }
+    let delivery = environments.deliveries.get(&environment).cloned().unwrap_or_default();
     let platform = environments.platforms.get(&environment).cloned().unwrap_or(PlatformSpec::Local);
     Some(Definition {
         project: project?,
@@ -84,7 +86,9 @@ pub(in crate::definition) fn project(
         environment,
         environments: environments.overlays.keys().cloned().collect(),
         platform,
+        delivery,
         keep: shared.keep.map_or(DEFAULT_KEEP, |keep| keep as usize),
+        policies: shared.policies,
         python: shared.python,
         params: shared.params,
         secrets: shared.secrets,
@@ -112,6 +116,7 @@ pub(in crate::definition) fn included(node: Node) -> (Vec<(Key, Node)>, Vec<Find
 pub(super) struct Shared {
     owner: Option<String>,
     keep: Option<u32>,
+    policies: SpannedMap<FieldName, Policy>,
     python: PythonSettings,
     params: SpannedMap<FieldName, ParamSpec>,
     secrets: SpannedMap<FieldName, SecretRef>,
@@ -130,6 +135,7 @@ impl Context {
             keep: fields
                 .take("keep")
                 .and_then(|(_, node)| self.whole(&node, "the number of retired releases kept", 0..=MAX_KEEP)),
+            policies: fields.take("policies").map(|(_, node)| self.policies(node)).unwrap_or_default(),
             python: fields.take("python").map(|(key, node)| self.python(node, &key.span)).unwrap_or_default(),
             params: params.map(|node| self.params(node, above)).unwrap_or_default(),
             secrets: fields.take("secrets").map(|(_, node)| self.secrets(node)).unwrap_or_default(),

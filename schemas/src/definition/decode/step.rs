@@ -53,6 +53,10 @@ impl Context {
             outputs: fields.take("outputs").map(|(_, node)| self.outputs(node, "the outputs")).unwrap_or_default(),
             metrics: fields.take("metrics").and_then(|(_, node)| self.output_path(node, "the metrics file")),
             plots: fields.take("plots").map(|(_, node)| self.outputs(node, "the plots")).unwrap_or_default(),
+            map: fields.take("map").and_then(|(key, node)| {
+                let span = key.span.clone();
+                self.unreferenced(|cx| cx.map_over(&key, node)).map(|map| Spanned::new(map, span))
+            }),
             after: fields
                 .take("after")
                 .map(|(_, node)| self.list(node, "`after`", |cx, node| cx.name(node, "a step", StepName::new)))

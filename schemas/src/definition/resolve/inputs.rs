@@ -43,7 +43,7 @@ impl<'a> Resolver<'a> {
     pub(super) fn inputs(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> Inputs {
         let mut inputs = Inputs::default();
         for (name, entry) in &step.peer.definition.inputs {
-            if let Some(source) = self.input(step, &entry.value, edges) {
+            if let Some(source) = self.reference(step, &entry.value, edges) {
                 if let InputSource::File { path, .. } = &source {
                     inputs.paths.push(path.clone());
                 }
@@ -69,7 +69,7 @@ impl<'a> Resolver<'a> {
             let finding = Finding::error(Code::InvalidValue, &other.key, message);
             self.findings.push(finding.label("give this input another name").related(&artifact.span, "the artifact"));
         }
-        match self.input(step, artifact, edges) {
+        match self.reference(step, artifact, edges) {
             Some(source @ InputSource::Output { .. }) => drop(inputs.sources.insert(name, source)),
             Some(
                 InputSource::Param { .. } | InputSource::Model { .. } | InputSource::Trigger | InputSource::File { .. },
@@ -85,7 +85,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn input(
+    /// What a reference refers to.
+    pub(super) fn reference(
         &mut self,
         step: Referrer<'_, 'a>,
         reference: &Spanned<String>,

@@ -6,6 +6,7 @@
 mod conditions;
 mod files;
 mod inputs;
+mod map;
 mod order;
 mod outputs;
 mod packages;
@@ -24,6 +25,7 @@ use crate::definition::model::Definition;
 use crate::definition::model::Entry;
 use crate::definition::model::PipelineDefinition;
 use crate::definition::model::StepDefinition;
+use crate::delivery::Delivery;
 use crate::digest::Digest;
 use crate::files::ProjectFiles;
 use crate::finding::Code;
@@ -36,11 +38,13 @@ use crate::name::PipelineName;
 use crate::name::ProjectName;
 use crate::name::StepName;
 use crate::platform::PlatformSpec;
-use crate::policy::RunPolicy;
+use crate::policy::Policy;
 use crate::release::PackageSpec;
 use crate::release::ParamSpec;
 use crate::release::RELEASE_SCHEMA;
 use crate::release::Release;
+use crate::run_policy::RunPolicy;
+use crate::step::ArtifactKind;
 use crate::step::StepSpec;
 use crate::value::ValueType;
 
@@ -59,8 +63,12 @@ pub struct Resolved {
     pub environment: EnvironmentName,
     /// What carries that environment out.
     pub platform: PlatformSpec,
+    /// How changes come to it.
+    pub delivery: Delivery,
     /// How many retired releases are kept for rollback.
     pub keep: usize,
+    /// Rules over what a plan would do.
+    pub policies: BTreeMap<FieldName, Policy>,
     /// The releases, one for each pipeline.
     pub releases: BTreeMap<PipelineName, Release>,
     /// The documents that package digests in the releases stand for.
@@ -87,7 +95,9 @@ pub fn resolve(definition: &Definition, files: &dyn ProjectFiles, report: &mut R
         project: definition.project.value.clone(),
         environment: definition.environment.clone(),
         platform: definition.platform.clone(),
+        delivery: definition.delivery.clone(),
         keep: definition.keep,
+        policies: definition.policies.iter().map(|(name, entry)| (name.clone(), entry.value.clone())).collect(),
         releases,
         packages: resolver.packages.into_specs(),
     })
@@ -120,6 +130,17 @@ struct Scope<'a> {
     params: BTreeMap<&'a FieldName, &'a ParamSpec>,
     types: BTreeMap<FieldName, ValueType>,
     steps: BTreeMap<&'a str, Peer<'a>>,
+}
+
+impl Scope<'_> {
+    /// What an output of a step is for those that use it: all that a step leaves for its items is a directory.
+    fn output_kind(&self, step: &StepName, output: &FieldName) -> Option<ArtifactKind> {
+        let peer = self.steps.get(step.as_str())?;
+        if peer.definition.map.is_some() {
+            return Some(ArtifactKind::Directory);
+        }
+        peer.outputs.iter().find(|known| known.name == output).map(Written::kind)
+    }
 }
 
 /// Which step waits for which, and where it says so.

@@ -30,6 +30,13 @@ pub(super) struct Written<'a> {
     key: &'a Span,
 }
 
+impl Written<'_> {
+    /// A file, or a directory.
+    pub(super) fn kind(&self) -> ArtifactKind {
+        if self.path.value.ends_with('/') { ArtifactKind::Directory } else { ArtifactKind::File }
+    }
+}
+
 /// The name of the metrics output, which is written nowhere.
 static METRICS: LazyLock<Option<FieldName>> = LazyLock::new(|| FieldName::new(METRICS_OUTPUT).ok());
 
@@ -54,7 +61,7 @@ impl Resolver<'_> {
         self.check_outputs(step, outputs);
         let spec = |output: &Written<'_>| {
             let path = output.path.value.as_str();
-            let kind = if path.ends_with('/') { ArtifactKind::Directory } else { ArtifactKind::File };
+            let kind = output.kind();
             let path = path.trim_end_matches('/').to_owned();
             (output.name.clone(), OutputSpec { path, kind, role: output.role })
         };

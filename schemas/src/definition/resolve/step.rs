@@ -24,6 +24,7 @@ impl<'a> Resolver<'a> {
         let definition = peer.definition;
         let inputs = self.inputs(step, edges);
         let outputs = self.outputs(peer.name, &peer.outputs);
+        let map = self.map(step, edges);
         let after = self.after(step, edges);
         let reads = self.conditions(step, edges);
         self.check_templates(scope, peer);
@@ -47,6 +48,7 @@ impl<'a> Resolver<'a> {
             },
             after,
             when: definition.when.as_ref().map(|when| when.value.clone()),
+            map,
             reads_metrics: reads.metrics,
             reads_params: reads.params,
             finally: peer.finally,

@@ -68,7 +68,8 @@ impl<'a> Resolver<'a> {
                 }
                 (Reference::Input(name), Place::Argument(step) | Place::Variable(step)) => {
                     let known = &step.definition.inputs;
-                    (!known.contains_key(name)).then(|| no_field(step, "input", name, known.keys(), span))
+                    let is_item = step.definition.map.as_ref().is_some_and(|map| map.value.input() == name.as_str());
+                    (!is_item && !known.contains_key(name)).then(|| no_field(step, "input", name, known.keys(), span))
                 }
                 (Reference::Output(name), Place::Argument(step) | Place::Variable(step)) => {
                     let known = || step.outputs.iter().map(|output| output.name);

@@ -1,0 +1,85 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use liminal_schemas::definition::path_problem;
+
+use crate::app::Context;
+use crate::commands::apply::duration;
+use crate::env_vars;
+use crate::error::CliError;
+use crate::error::CommandResult;
+use crate::exit_code::ExitCode;
+use crate::gitops::agent;
+use crate::gitops::agent::AgentOptions;
+use crate::gitops::agent::DriftPolicy;
+
+/// Follow the branches of a remote, and bring environments to their commits.
+///
+/// The agent keeps a bare copy of the remote in its home, and beside it a status file, agent.json. It can be killed at any
+/// moment and started again: what was applied is in the state of the environments. Credentials are those of git on this
+/// machine; the agent never asks for any.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  liminal gitops agent --remote git@example.com:churn.git\n  liminal gitops agent --remote https://example.com/churn.git --once"
+)]
+pub(crate) struct AgentArgs {
+    /// The remote: https://, ssh://, HOST:PATH, or a folder.
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    remote: String,
+    /// The folder of the agent's copy.
+    #[arg(long, value_name = "DIR", default_value = ".liminal/agent.git")]
+    home: PathBuf,
+    /// The folder of the project in the repository, when it is not the root.
+    #[arg(long, value_name = "FOLDER", default_value = "")]
+    folder: String,
+    /// How long to wait between passes.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, conflicts_with = "once")]
+    interval: Duration,
+    /// Make one pass and end.
+    #[arg(long)]
+    once: bool,
+    /// Also take commits that are older, beside what is applied, or in quarantine.
+    #[arg(long, requires = "once")]
+    force: bool,
+    /// What to do about resources that differ from what is recorded.
+    #[arg(long, value_enum, default_value_t = DriftPolicy::Report, value_name = "WHAT")]
+    drift: DriftPolicy,
+    /// Answer /healthz and /metrics on this address of this machine.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// How long a fetch may take.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
+}
+
+pub(crate) async fn run(context: &Context, args: &AgentArgs) -> CommandResult {
+    let options = AgentOptions {
+        remote: args.remote.clone(),
+        home: context.settings.directory.join(&args.home),
+        folder: checked_folder(&args.folder)?,
+        interval: args.interval,
+        once: args.once,
+        force: args.force,
+        drift: args.drift,
+        listen: args.listen,
+        timeout: args.timeout,
+        own_ssh: has_own_ssh(),
+        secret: None,
+    };
+    agent::run(context, &options).await
+}
+
+/// The folder of a project in a repository, which leads nowhere else.
+pub(super) fn checked_folder(folder: &str) -> Result<String, CliError> {
+    let folder = folder.trim_matches('/');
+    match path_problem(folder).filter(|_| !folder.is_empty()) {
+        Some(problem) => Err(CliError::new(format!("the folder of the project {problem}")).exit(ExitCode::Usage)),
+        None => Ok(folder.to_owned()),
+    }
+}
+
+/// Whether git is told by its own variables which ssh to start.
+pub(super) fn has_own_ssh() -> bool {
+    ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| env_vars::read(name).is_some())
+}

@@ -1,0 +1,203 @@
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use liminal_schemas::name::FieldName;
+use liminal_schemas::name::StepName;
+use liminal_schemas::release::Release;
+use liminal_schemas::run::RUN_SCHEMA;
+use liminal_schemas::run::RunCache;
+use liminal_schemas::run::RunRecord;
+use liminal_schemas::run::RunStatus;
+use liminal_schemas::run::SourceVersion;
+use liminal_schemas::value::Value;
+
+use crate::app::Context;
+use crate::args::Format;
+use crate::error::CliError;
+use crate::error::CommandResult;
+use crate::exit_code::ExitCode;
+use crate::platform::Carry;
+use crate::platform::Environment;
+use crate::project;
+use crate::redriving::Origin;
+use crate::render;
+
+/// Take up a run that failed: only what failed is done again.
+///
+/// A new run starts with the parameters, models and object of the old one, and takes over all that succeeded there, down to single
+/// items. It has the code of now: on `local` that of the work tree, on `aws` the live release. What succeeded is not done again,
+/// even where its code has changed since.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  liminal redrive                        the newest run\n  liminal redrive 20261124-230239-x7k2 --dry-run\n  liminal redrive --same-code            with the release that the run had"
+)]
+pub(crate) struct RedriveArgs {
+    /// The run; the newest where none is given.
+    run: Option<String>,
+    /// Show what would be done again, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    with: AgainArgs,
+}
+
+/// Do one step of a run again, and what follows from it.
+///
+/// A new run takes over the results of the old one for all other steps, as `liminal redrive` does. Steps behind it run again if
+/// it leaves something else than before.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  liminal retry train\n  liminal retry train 20261124-230239-x7k2")]
+pub(crate) struct RetryArgs {
+    /// The step.
+    step: StepName,
+    /// The run; the newest where none is given.
+    run: Option<String>,
+    #[command(flatten)]
+    with: AgainArgs,
+}
+
+/// How a run is taken up.
+#[derive(Debug, clap::Args)]
+struct AgainArgs {
+    /// Use the release that the run had, not the code of now.
+    #[arg(long)]
+    same_code: bool,
+    /// How many steps may run at once [default: the number of cores].
+    #[arg(short, long, value_name = "COUNT")]
+    jobs: Option<std::num::NonZeroU32>,
+    /// Start the run and do not wait for its end. Only where the run is not on this machine.
+    #[arg(short, long, conflicts_with_all = ["output", "jobs"])]
+    detach: bool,
+    /// The form of the summary.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+}
+
+pub(crate) async fn run(context: &Context, args: &RedriveArgs) -> CommandResult {
+    let environment = Environment::of_project(context).await?;
+    let name = environment.records().find(args.run.as_deref(), None).await?;
+    let origin = Origin::of(&environment, &name).await?;
+    let is_whole = origin.view.result.as_ref().is_some_and(|result| result.status == RunStatus::Succeeded)
+        && origin.view.commits.values().all(|commit| commit.items.is_none_or(|counts| counts.failed == 0));
+    if is_whole {
+        return Err(CliError::new(format!("run {} succeeded: there is nothing to do again", name.run))
+            .hint(format!("`liminal retry STEP {}` does one step of it again", name.run))
+            .exit(ExitCode::Usage));
+    }
+    again(context, &environment, &origin, &[], args.dry_run, &args.with).await
+}
+
+pub(crate) async fn retry(context: &Context, args: &RetryArgs) -> CommandResult {
+    let environment = Environment::of_project(context).await?;
+    let name = environment.records().find(args.run.as_deref(), None).await?;
+    let origin = Origin::of(&environment, &name).await?;
+    again(context, &environment, &origin, std::slice::from_ref(&args.step), false, &args.with).await
+}
+
+async fn again(
+    context: &Context,
+    environment: &Environment,
+    origin: &Origin,
+    steps: &[StepName],
+    dry_run: bool,
+    args: &AgainArgs,
+) -> CommandResult {
+    let before = &origin.view.record;
+    if args.same_code {
+        let source = before.source.clone();
+        let (record, carry) = prepare(context, environment, origin, &origin.view.release, source, steps, args).await?;
+        return start(context, environment, origin, &origin.view.release, record, carry, dry_run).await;
+    }
+    if !environment.runs_work_tree() {
+        let release = environment.live_release(&before.pipeline).await?;
+        let applied = environment.state().await?.and_then(|loaded| loaded.state.applied);
+        let source = applied.map(|applied| applied.source).unwrap_or_default();
+        let (record, carry) = prepare(context, environment, origin, &release, source, steps, args).await?;
+        return start(context, environment, origin, &release, record, carry, dry_run).await;
+    }
+    let project = project::open(context, None)?;
+    let (_, release) = project.pipeline(Some(before.pipeline.as_str()))?;
+    let source = project.snapshot.version();
+    let (record, carry) = prepare(context, environment, origin, release, source, steps, args).await?;
+    if !dry_run {
+        environment.prepare_run(context, &project, &record, release).await?;
+    }
+    start(context, environment, origin, release, record, carry, dry_run).await
+}
+
+async fn start(
+    context: &Context,
+    environment: &Environment,
+    origin: &Origin,
+    release: &Release,
+    record: RunRecord,
+    carry: Carry,
+    dry_run: bool,
+) -> CommandResult {
+    if dry_run {
+        let fates = origin.fates(environment, release, &record.cache.fresh)?;
+        context.printer.data(&render::redrive::text(&origin.run(), &fates, &context.printer.out));
+        return Ok(ExitCode::Ok);
+    }
+    environment.start_run(context, release, record, carry).await
+}
+
+async fn prepare(
+    context: &Context,
+    environment: &Environment,
+    origin: &Origin,
+    release: &Release,
+    source: SourceVersion,
+    steps: &[StepName],
+    args: &AgainArgs,
+) -> Result<(RunRecord, Carry), CliError> {
+    let before = &origin.view.record;
+    let params = params(release, &before.params)?;
+    let mut fresh: BTreeSet<StepName> = super::run::known_steps(release, steps)?;
+    fresh.extend(origin.changed_by(release, &params));
+    // Models stay those of the run that is taken up; an input that it did not have is pinned now.
+    let mut models = environment.pin_models(release).await?;
+    for (input, pinned) in &mut models {
+        if let Some(earlier) = before.models.get(input) {
+            pinned.clone_from(earlier);
+        }
+    }
+    let interrupt = environment.listen(context)?;
+    let started_at = environment.now();
+    let record = RunRecord {
+        schema: RUN_SCHEMA,
+        run: environment.new_run_id()?,
+        pipeline: release.pipeline.clone(),
+        revision: release.revision(),
+        params,
+        models,
+        object: before.object.clone(),
+        cache: RunCache { off: before.cache.off, fresh },
+        redrives: Some(before.run.clone()),
+        scheduled: before.scheduled.clone(),
+        source,
+        started_at,
+        deadline: release.runs.deadline(started_at),
+        started_by: context.settings.user.clone(),
+    };
+    Ok((record, Carry { jobs: args.jobs, output: args.output, detach: args.detach, interrupt }))
+}
+
+/// The parameters of a run that is taken up: those it had, and the defaults of those that are new.
+fn params(release: &Release, before: &BTreeMap<FieldName, Value>) -> Result<BTreeMap<FieldName, Value>, CliError> {
+    let mut params = BTreeMap::new();
+    for (name, spec) in &release.params {
+        let value = before.get(name).cloned().or_else(|| spec.default.clone()).ok_or_else(|| {
+            CliError::new(format!("parameter {name} is new, and has no default"))
+                .hint("start a new run: `liminal run --set PARAM=VALUE`")
+                .exit(ExitCode::Usage)
+        })?;
+        if let Some(problem) = spec.problem_with(&value) {
+            return Err(CliError::new(format!("parameter {name} of that run does not fit any more: {problem}"))
+                .hint("start a new run, or take up this one with `--same-code`")
+                .exit(ExitCode::Usage));
+        }
+        params.insert(name.clone(), value);
+    }
+    Ok(params)
+}

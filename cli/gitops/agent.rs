@@ -1,0 +1,431 @@
+//! The agent: follows the branches of a remote, brings environments to their commits, and heals what drifts.
+//!
+//! All it must remember is in the state of the environments, so that it can be killed at any moment and started again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use liminal_functions::clock::SystemClock;
+use liminal_functions::executor::Stop;
+use liminal_functions::local::store::DirectoryStore;
+use liminal_functions::ports::Clock as _;
+use liminal_infra::gitops::mirror::Mirror;
+use liminal_infra::gitops::mirror::MirrorError;
+use liminal_infra::source::FOLDER_KEY;
+use liminal_schemas::definition::EnvironmentSettings;
+use liminal_schemas::gitops::Trigger;
+use liminal_schemas::name::EnvironmentName;
+
+use super::agent_status::AgentStatus;
+use super::agent_status::Followed;
+use super::http;
+use super::http::Handler;
+use super::http::Request;
+use super::http::Response;
+use super::place::Place;
+use super::reconcile::Reconciler;
+use super::reconcile::Told;
+use super::reconcile::Wanted;
+use super::reconcile::told;
+use super::targets;
+use super::targets::Unknown;
+use super::webhook::MAX_BODY_BYTES;
+use super::webhook::Webhook;
+use crate::app::Context;
+use crate::error::CliError;
+use crate::error::CommandResult;
+use crate::error::While as _;
+use crate::exit_code::ExitCode;
+use crate::interrupt;
+use crate::platform::stop_flag;
+use crate::project;
+
+/// How many intervals may pass without a fetch before the agent counts as unwell.
+const PATIENCE_INTERVALS: u32 = 3;
+
+/// The file that says how the agent is, below its home.
+const STATUS_FILE: &str = "agent.json";
+
+/// What the agent does about drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DriftPolicy {
+    /// Do not look.
+    Off,
+    /// Say what differs.
+    Report,
+    /// Put it back as it was recorded.
+    Heal,
+}
+
+/// How the agent was asked to work.
+pub(crate) struct AgentOptions {
+    /// The remote.
+    pub(crate) remote: String,
+    /// The folder of the agent's copy, below which environments on this machine are kept.
+    pub(crate) home: PathBuf,
+    /// The folder of the project in the repository.
+    pub(crate) folder: String,
+    /// How long to wait between passes.
+    pub(crate) interval: Duration,
+    /// Whether one pass is enough.
+    pub(crate) once: bool,
+    /// Whether guards are passed by, for one pass.
+    pub(crate) force: bool,
+    /// What is done about drift.
+    pub(crate) drift: DriftPolicy,
+    /// Where the agent tells of itself.
+    pub(crate) listen: Option<SocketAddr>,
+    /// How long a fetch may take.
+    pub(crate) timeout: Duration,
+    /// Whether git knows by its own variables which ssh to start.
+    pub(crate) own_ssh: bool,
+    /// The secret that deliveries of a code host are signed with; none where nobody tells of pushes.
+    pub(crate) secret: Option<String>,
+}
+
+struct Agent<'a> {
+    context: &'a Context,
+    options: &'a AgentOptions,
+    mirror: Mirror,
+    status: Arc<Telling>,
+    stopped: Arc<AtomicBool>,
+    /// What was said last of each environment: the same is not said twice in a row.
+    said: Mutex<BTreeMap<String, String>>,
+}
+
+/// Follows a remote until it is stopped, or for one pass.
+pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandResult {
+    let mirror = Mirror::open(&options.home, &options.remote, options.timeout, options.own_ssh)
+        .map_err(|error| explain(&error))?;
+    let home = options.home.canonicalize().or_failed(|| format!("{} can not be used", options.home.display()))?;
+    let _alone = alone(&home)?;
+    let place = Place::open(&home)?;
+    place.repository.configure(&[(FOLDER_KEY, &options.folder)]).or_failed(|| "the copy can not be used".to_owned())?;
+    let now = SystemClock.now();
+    let status = AgentStatus {
+        remote: mirror.address(),
+        pid: std::process::id(),
+        started_at: now,
+        passes: 0,
+        failed_fetches: 0,
+        fetched_at: None,
+        error: None,
+        environments: BTreeMap::new(),
+    };
+    let patience = (options.interval * PATIENCE_INTERVALS + options.timeout).as_millis();
+    let patience_millis = i64::try_from(patience).unwrap_or(i64::MAX);
+    let status = Arc::new(Telling { status: Mutex::new(status), patience_millis });
+    let webhook = match &options.secret {
+        Some(secret) => {
+            let seen = DirectoryStore::open(home.join("webhook"))
+                .or_failed(|| format!("{} can not be written", home.display()))?;
+            Some(Webhook::new(secret, seen)?)
+        }
+        None => None,
+    };
+    let endpoint = Arc::new(Endpoint { status: Arc::clone(&status), webhook });
+    if let Some(address) = options.listen {
+        listen(context, address, &home, Arc::clone(&endpoint)).await?;
+    }
+    let mut interrupted = interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?;
+    let stopped = stop_flag(interrupted.clone());
+    let agent = Agent { context, options, mirror, status, stopped, said: Mutex::default() };
+    loop {
+        let outcome = agent.pass(&home).await;
+        if options.once {
+            return outcome;
+        }
+        if let Err(error) = outcome {
+            agent.say("remote", "", &error.render(&context.printer.err));
+        }
+        let stop = interrupted.wait_for(|stop| *stop != Stop::No);
+        tokio::select! {
+            _ = stop => {}
+            () = tokio::time::sleep(options.interval) => {}
+            () = endpoint.told() => {}
+        }
+        // The flag is raised by a task of its own, which may not have come to it yet.
+        if *interrupted.borrow() != Stop::No {
+            context.printer.say("The agent has stopped. Started again, it goes on where it was.");
+            return Ok(ExitCode::Ok);
+        }
+    }
+}
+
+/// Keeps a second agent out of the same home. The lock is freed by the system, however the agent ends.
+fn alone(home: &Path) -> Result<std::fs::File, CliError> {
+    let path = home.join("agent.lock");
+    let open = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = open.or_failed(|| format!("{} can not be written", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(CliError::new(format!("another agent works in {}", home.display()))
+                .hint("--home DIR gives this one a home of its own")
+                .exit(ExitCode::LockHeld))
+        }
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(CliError::because(format!("{} can not be locked", path.display()), &error))
+        }
+    }
+}
+
+fn explain(error: &MirrorError) -> CliError {
+    let explained = CliError::because("the remote can not be followed", error);
+    match error {
+        MirrorError::BadAddress { .. } => explained.exit(ExitCode::Usage),
+        MirrorError::Denied { .. } => explained
+            .hint("`git ls-remote URL` with the same user shows the same; the agent never asks for a password")
+            .hint("ssh keys, `git credential` helpers and GIT_SSH_COMMAND are used as git is set up")
+            .exit(ExitCode::Credentials),
+        MirrorError::TimedOut { .. } => explained.hint("--timeout 5m waits longer"),
+        MirrorError::NoGit(_) => explained.hint("install git, and see that it is on the PATH"),
+        MirrorError::Refused { complaint, .. } if complaint.contains("shallow") => explained
+            .hint("the remote is a shallow clone, whose history is cut off: follow a whole one, or `git fetch --unshallow` there"),
+        MirrorError::Copy { .. } | MirrorError::Refused { .. } => explained,
+    }
+}
+
+impl Agent<'_> {
+    /// One pass: fetch, and see to every environment that follows a branch.
+    async fn pass(&self, home: &Path) -> CommandResult {
+        let fetched = self.mirror.fetch().await;
+        let now = SystemClock.now();
+        {
+            let mut status = self.status.lock();
+            status.passes += 1;
+            match &fetched {
+                Ok(()) => {
+                    status.fetched_at = Some(now);
+                    status.error = None;
+                }
+                Err(error) => {
+                    status.failed_fetches += 1;
+                    status.error = Some(CliError::because("the remote can not be followed", error).summary());
+                }
+            }
+        }
+        let outcome = match fetched {
+            Ok(()) => self.reconcile_all(home).await,
+            Err(error) => Err(explain(&error)),
+        };
+        self.write_status(home);
+        outcome
+    }
+
+    async fn reconcile_all(&self, home: &Path) -> CommandResult {
+        let place = Place::open(home)?;
+        let default = place.repository.default_branch();
+        let commit = default.as_deref().and_then(|branch| place.repository.branch_commit(branch));
+        let Some(commit) = commit else {
+            return Err(CliError::new(format!("{} has no commit on its default branch", self.mirror.address()))
+                .hint("the definition there says which environments follow which branch; push it"));
+        };
+        let targets = match targets::listed(&place, &commit) {
+            Ok(targets) => targets,
+            Err(Unknown::Broken(report)) => return Err(project::refuse(self.context, &report)),
+            Err(Unknown::Unreadable(error)) => return Err(error),
+        };
+        let mut exit = ExitCode::Ok;
+        let mut followed = Vec::new();
+        for target in &targets {
+            let Some(branch) = target.delivery.branch.as_deref() else { continue };
+            followed.push(target.environment.clone());
+            let code = self.follow(&place, target, branch).await;
+            exit = if exit == ExitCode::Ok { code } else { exit };
+            if self.stopped.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        if followed.is_empty() {
+            let text = "no environment follows a branch: `branch: main` in an environment of the definition lets it\n";
+            self.say("remote", text, "");
+        }
+        self.status.lock().environments.retain(|environment, _| followed.contains(environment));
+        Ok(exit)
+    }
+
+    /// Sees to one environment.
+    async fn follow(&self, place: &Place, target: &EnvironmentSettings, branch: &str) -> ExitCode {
+        let environment = &target.environment;
+        let Some(commit) = place.repository.branch_commit(branch) else {
+            let text = format!("{environment}: branch {branch} is not there, and what is live stays as it is\n");
+            self.record(environment, branch, None, "skipped", &text);
+            self.say(environment.as_str(), &text, "");
+            return ExitCode::Ok;
+        };
+        let wanted = Wanted {
+            target,
+            commit: &commit,
+            force: self.options.force,
+            trigger: if self.options.secret.is_some() { Trigger::Webhook } else { Trigger::Agent },
+            lock_timeout: Duration::from_secs(1),
+        };
+        let reconciler = match Reconciler::connect(self.context, place, &wanted, &self.stopped).await {
+            Ok(reconciler) => reconciler,
+            Err(error) => return self.fail(environment, branch, &commit, &error),
+        };
+        let outcome = match reconciler.reconcile().await {
+            Ok(outcome) => outcome,
+            Err(error) => return self.fail(environment, branch, &commit, &error),
+        };
+        let Told { data, complaint, exit } = told(self.context, &wanted, &outcome);
+        let message = if complaint.is_empty() { data.clone() } else { complaint.clone() };
+        self.record(environment, branch, Some(&commit), outcome.as_str(), &message);
+        self.say(environment.as_str(), &data, &complaint);
+        if self.options.drift == DriftPolicy::Off {
+            return exit;
+        }
+        let heal = self.options.drift == DriftPolicy::Heal;
+        match reconciler.look_for_drift(heal).await {
+            Ok(seen) => {
+                let mut status = self.status.lock();
+                if let Some(followed) = status.environments.get_mut(environment) {
+                    followed.drifted = seen.drifted;
+                    followed.healed += seen.healed as u64;
+                }
+                drop(status);
+                self.say(&format!("drift of {environment}"), &seen.text, "");
+                exit
+            }
+            Err(error) => {
+                let text = error.render(&self.context.printer.err);
+                self.say(&format!("drift of {environment}"), "", &text);
+                if exit == ExitCode::Ok { error.exit } else { exit }
+            }
+        }
+    }
+
+    fn fail(&self, environment: &EnvironmentName, branch: &str, commit: &str, error: &CliError) -> ExitCode {
+        self.record(environment, branch, Some(commit), "failed", &error.summary());
+        self.say(environment.as_str(), "", &error.render(&self.context.printer.err));
+        error.exit
+    }
+
+    fn record(&self, environment: &EnvironmentName, branch: &str, commit: Option<&str>, outcome: &str, message: &str) {
+        let mut status = self.status.lock();
+        let before = status.environments.get(environment);
+        let mut outcomes = before.map(|followed| followed.outcomes.clone()).unwrap_or_default();
+        *outcomes.entry(outcome.to_owned()).or_default() += 1;
+        let (drifted, healed) = before.map_or((0, 0), |followed| (followed.drifted, followed.healed));
+        let followed = Followed {
+            branch: branch.to_owned(),
+            commit: commit.map(str::to_owned),
+            outcome: outcome.to_owned(),
+            message: message.trim().to_owned(),
+            at: SystemClock.now(),
+            drifted,
+            outcomes,
+            healed,
+        };
+        status.environments.insert(environment.clone(), followed);
+    }
+
+    /// Says something, unless it is what was said last of the same thing.
+    fn say(&self, about: &str, data: &str, complaint: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = format!("{data}{complaint}");
+        if said.get(about) == Some(&text) {
+            return;
+        }
+        self.context.printer.data(data);
+        self.context.printer.complain(complaint);
+        said.insert(about.to_owned(), text);
+    }
+
+    /// Writes the status file whole. One that can not be written is no reason to stop.
+    fn write_status(&self, home: &Path) {
+        let status = self.status.lock().clone();
+        let write = || -> std::io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(home)?;
+            serde_json::to_writer_pretty(&mut file, &status)?;
+            file.persist(home.join(STATUS_FILE)).map_err(|error| error.error)?;
+            Ok(())
+        };
+        if let Err(error) = write() {
+            self.context.printer.warn(&format!("{STATUS_FILE} can not be written: {error}"));
+        }
+    }
+}
+
+/// The status, shared with those who ask for it.
+struct Telling {
+    status: Mutex<AgentStatus>,
+    patience_millis: i64,
+}
+
+impl Telling {
+    fn lock(&self) -> MutexGuard<'_, AgentStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells of the agent on an address, which is written down in its home: port 0 stands for any that is free.
+async fn listen(context: &Context, address: SocketAddr, home: &Path, endpoint: Arc<Endpoint>) -> Result<(), CliError> {
+    if !address.ip().is_loopback() {
+        return Err(CliError::new(format!("{address} is no address of this machine alone"))
+            .hint("what is told here is neither encrypted nor behind a password: write 127.0.0.1:9464")
+            .exit(ExitCode::Usage));
+    }
+    let failed = || format!("{address} can not be listened on");
+    let listener = tokio::net::TcpListener::bind(address).await.or_failed(failed)?;
+    let bound = listener.local_addr().or_failed(failed)?;
+    let receives = if endpoint.webhook.is_some() { "POST /, " } else { "" };
+    context.printer.say(&format!("Listening on http://{bound}: {receives}/healthz, /metrics"));
+    let file = home.join("agent.address");
+    std::fs::write(&file, format!("{bound}\n")).or_failed(|| format!("{} can not be written", file.display()))?;
+    tokio::spawn(http::serve(listener, endpoint));
+    Ok(())
+}
+
+/// What is answered over HTTP.
+struct Endpoint {
+    status: Arc<Telling>,
+    webhook: Option<Webhook>,
+}
+
+impl Endpoint {
+    /// Waits until somebody tells of a push; for ever where nobody does.
+    async fn told(&self) {
+        match &self.webhook {
+            Some(webhook) => webhook.wake.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Handler for Endpoint {
+    fn body_limit(&self) -> usize {
+        if self.webhook.is_some() { MAX_BODY_BYTES } else { 0 }
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        if let Some(webhook) = self.webhook.as_ref().filter(|_| request.method == "POST" && request.path == "/") {
+            return webhook.receive(&request).await;
+        }
+        if request.method != "GET" && request.method != "HEAD" {
+            return Response::text(405, "only GET is answered");
+        }
+        match request.path.as_str() {
+            "/healthz" => match self.status.lock().problem(SystemClock.now(), self.status.patience_millis) {
+                None => Response::text(200, "ok"),
+                Some(problem) => Response::text(503, problem),
+            },
+            "/metrics" => Response {
+                status: 200,
+                content_type: "text/plain; version=0.0.4; charset=utf-8",
+                body: self.status.lock().metrics(),
+            },
+            _ => Response::text(404, "there is /healthz and /metrics"),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! GitOps with real repositories and real pushes.
+
+mod agent;
+mod ci;
+mod cloud;
+mod hook;
+mod policies;
+mod protected;
+mod race;
+mod webhook;
+mod world;
