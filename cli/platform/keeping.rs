@@ -31,7 +31,7 @@ impl Environment {
         match &self.platform {
             Platform::Local(local) => {
                 let directory = project::locate(&context.settings.directory)?;
-                let (project, _, _) = project::platform(context, &directory)?;
+                let (project, ..) = project::platform(context, &directory)?;
                 let project = project.ok_or_else(|| CliError::new("the definition names no project"))?;
                 local.keep(context, self, project, keep).await
             }
