@@ -43,6 +43,12 @@ pub(crate) const ALL: &[EnvVar] = &[
     EnvVar { name: GITHUB_API_URL, meaning: "where GitHub's API is [https://api.github.com]" },
     EnvVar { name: "AWS_PROFILE", meaning: "the profile of the AWS credentials, as for every AWS tool" },
     EnvVar { name: "AWS_ENDPOINT_URL", meaning: "where AWS is, for emulators" },
+    EnvVar { name: "GIT_SSH_COMMAND", meaning: "how an agent starts ssh, as for git [one that never asks]" },
+    EnvVar {
+        name: "GIT_QUARANTINE_PATH",
+        meaning: "set by git for hooks: the objects of a push that is not accepted yet",
+    },
+    EnvVar { name: "GIT_PUSH_OPTION_COUNT", meaning: "set by git for hooks: how many options `git push -o` was given" },
     EnvVar { name: "NO_COLOR", meaning: "set to anything: no colour" },
     EnvVar { name: "CLICOLOR_FORCE", meaning: "set to anything but 0: colour even when not on a terminal" },
     EnvVar { name: "COLUMNS", meaning: "the width of text, where there is no terminal" },

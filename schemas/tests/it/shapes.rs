@@ -10,10 +10,10 @@ fn an_unknown_key_gets_a_suggestion() {
 project: p
 pipeline_s: {}
 pipelines: {p: {steps: {s: {timout: 1s, run: [echo]}}}}
-"#), @r"
+"#), @"
     liminal.yml:3:1 L0201 a project has no key `pipeline_s`
       here: did you mean `pipelines`?
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:4:29 L0201 a step has no key `timout`
       here: did you mean `timeout`?
       hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
@@ -318,11 +318,11 @@ fn control_characters_do_not_reach_the_terminal() {
 project: p
 "\e[31mred": x
 pipelines: {"\u0007": {steps: {s: {run: [echo]}}}}
-"#), @r#"
+"#), @r"
     liminal.yml:3:1 L0201 a project has no key `\u{1b}[31mred`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:4:13 L0204 `\u{7}` is no pipeline name: it must start with a lower-case letter
-    "#);
+    ");
 }
 
 #[test]
@@ -337,10 +337,10 @@ pipelines:
       s: {run: [echo], timeout: soon}
       t: {phase: train}
       T: {run: [echo]}
-"#), @r#"
+"#), @"
     liminal.yml:3:1 L0201 a project has no key `ownr`
       here: did you mean `owner`?
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:4:37 L0304 the default of parameter `seed` is not allowed: `x` is no int
     liminal.yml:8:33 L0205 the timeout can not be read
       hint: write a number and a unit: 500ms, 30s, 5m, 2h, 1d
@@ -349,5 +349,5 @@ pipelines:
       hint: give it one of run, call, gate, register
     liminal.yml:10:7 L0204 `T` is no step name: it must start with a lower-case letter
       hint: `t` would do
-    "#);
+    ");
 }

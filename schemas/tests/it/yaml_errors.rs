@@ -48,15 +48,15 @@ fn an_alias_bomb_is_refused_by_its_anchors() {
 a: &a [x, x]
 b: &b [*a, *a]
 c: [*b, *b]
-"#), @r#"
+"#), @"
     liminal.yml:2:1 L0201 a project has no key `a`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:2:1 L0202 a project needs the key `project`
       here: `project` is missing
     liminal.yml:2:4 L0103 anchors (`&name`) are not used in definitions
       hint: put what steps share under `defaults:` or `params:`
     liminal.yml:3:1 L0201 a project has no key `b`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:3:4 L0103 anchors (`&name`) are not used in definitions
       hint: put what steps share under `defaults:` or `params:`
     liminal.yml:3:8 L0103 aliases (`*name`) are not used in definitions
@@ -64,12 +64,12 @@ c: [*b, *b]
     liminal.yml:3:12 L0103 aliases (`*name`) are not used in definitions
       hint: write the value out, or put what steps share under `defaults:` or `params:`
     liminal.yml:4:1 L0201 a project has no key `c`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:4:5 L0103 aliases (`*name`) are not used in definitions
       hint: write the value out, or put what steps share under `defaults:` or `params:`
     liminal.yml:4:9 L0103 aliases (`*name`) are not used in definitions
       hint: write the value out, or put what steps share under `defaults:` or `params:`
-    "#);
+    ");
 }
 
 #[test]
@@ -162,10 +162,10 @@ more: 1
 #[test]
 fn an_empty_file_is_told_what_is_expected() {
     assert_snapshot!(findings(r#"# nothing
-"#), @r#"
+"#), @"
     liminal.yml:1:1 L0203 liminal.yml is empty
-      hint: a definition is a map with the keys project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
-    "#);
+      hint: a definition is a map with the keys project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
+    ");
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn places_count_characters_not_bytes() {
 project: p # äöü€𝄞
 "ключ": x
 pipelines: {p: {steps: {s: {run: [echo]}}}}
-"#), @r#"
+"#), @"
     liminal.yml:3:1 L0201 a project has no key `ключ`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
-    "#);
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
+    ");
 }

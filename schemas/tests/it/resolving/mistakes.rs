@@ -285,9 +285,9 @@ pipelines:
     steps:
       train: {call: "steps.trian:train", inputs: {data: fetch.raw}, timeout: soon}
 "#;
-    insta::assert_snapshot!(findings(&files(definition)), @r"
+    insta::assert_snapshot!(findings(&files(definition)), @"
     liminal.yml:3:1 L0201 a project has no key `colour`
-      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, pipelines
+      hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:7:21 L0501 steps/trian.py is not in the project
       here: did you mean `steps/train.py`?
       hint: a file counts as part of the project unless git ignores it; outside of `local` it must be committed
