@@ -223,7 +223,7 @@ async fn a_step_sees_a_clean_environment() {
     let mut lines: Vec<&str> = log.lines().collect();
     lines.sort_unstable();
     let text = lines.join("\n").replace(&place.path().to_string_lossy().into_owned(), "PLACE");
-    insta::assert_snapshot!(text, @r"
+    insta::assert_snapshot!(text, @"
     GREETING=7 for train
     HOME=PLACE/state/work/20261124-000000-test/train/1
     LANG=C.UTF-8
@@ -232,9 +232,11 @@ async fn a_step_sees_a_clean_environment() {
     LIMINAL_OUTPUTS=PLACE/state/work/20261124-000000-test/train/1/out
     LIMINAL_OUTPUT_MODEL=PLACE/state/work/20261124-000000-test/train/1/out/models/m.bin
     LIMINAL_PARAM_SEED=7
+    LIMINAL_PARTITION=2027-01-15
     LIMINAL_PIPELINE=train
     LIMINAL_PROJECT=demo
     LIMINAL_RUN=20261124-000000-test
+    LIMINAL_SCHEDULED_TIME=2027-01-15T08:00:00.000Z
     LIMINAL_STEP=train
     LIMINAL_WORK=PLACE/state/work/20261124-000000-test/train/1
     MPLBACKEND=Agg

@@ -188,19 +188,19 @@ fn an_apache_liminal_definition_is_led_to_ours() {
       hint: give it one of run, call, gate, register
     liminal.yml:6:17 L0201 a step has no key `task`
       hint: this looks like an Apache Liminal definition: a step's name is its key under `steps:`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:26 L0201 a step has no key `type`
       hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:50 L0201 a step has no key `executors`
       hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:64 L0201 a step has no key `cmd`
       hint: use `run:`, with the program and its arguments
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:82 L0201 a step has no key `env_vars`
       hint: use `env:`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     "#);
 }
 

@@ -16,7 +16,7 @@ pipelines: {p: {steps: {s: {timout: 1s, run: [echo]}}}}
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:4:29 L0201 a step has no key `timout`
       here: did you mean `timeout`?
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     ");
 }
 
@@ -269,11 +269,11 @@ pipelines:
       s:
         run: python ä {{ inputs.x }} {{ input.y }}
         env: {A: "x {{ params.Y }}", B: '{{ run.id'}
-"#), @r#"
-    liminal.yml:7:38 L0403 `input.y` is no reference: known are inputs.NAME, outputs.NAME, params.NAME, secrets.NAME, run.id and step.name
+"#), @"
+    liminal.yml:7:38 L0403 `input.y` is no reference: known are inputs.NAME, outputs.NAME, params.NAME, secrets.NAME, run.id, run.scheduled_time, run.partition and step.name
     liminal.yml:8:21 L0403 `Y` is no name: it must start with a lower-case letter
     liminal.yml:8:42 L0403 `{{` without `}}`
-    "#);
+    ");
 }
 
 #[test]
