@@ -184,7 +184,7 @@ fn with_pre_receive_a_broken_push_is_refused() {
     remote: 11 |         output: {text: text.txt}
     remote:    |         ^^^^^^ did you mean `outputs`?
     remote:    |
-    remote:    = help: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, after, when, retries, timeout, resources, compute, image, cache, env, python
+    remote:    = help: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     remote:
     remote: 2 errors in liminal.yml
     remote: for more: liminal explain L0201 (also L0301)
