@@ -28,6 +28,10 @@ const MAX_ADDRESS_BYTES: usize = 2000;
 /// How long a transfer may crawl below 1 kB/s before git gives up, in seconds.
 const LOW_SPEED_SECONDS: &str = "30";
 
+/// The pauses before the copy is tried again that another git is at.
+const LOCK_PAUSES: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
 /// Variables of git's that would let others say what is fetched, where to, or what is started for it.
 const FOREIGN_VARIABLES: [&str; 14] = [
     "GIT_DIR",
@@ -146,7 +150,21 @@ impl Mirror {
         args.extend(options);
         args.extend(["--", &self.address]);
         args.extend(refspec);
+        for pause in LOCK_PAUSES {
+            match self.git(&args).await {
+                // The git of an agent that was killed is still at it. It ends by itself, and what it fetched is there then.
+                Err(MirrorError::Refused { complaint, .. }) if is_locked(&complaint) => {
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error),
+                Ok(_) => return self.follow_head(head),
+            }
+        }
         self.git(&args).await?;
+        self.follow_head(head)
+    }
+
+    fn follow_head(&self, head: Head) -> Result<(), MirrorError> {
         if let Some(branch) = head.default_branch {
             self.set_head(&branch).map_err(|source| MirrorError::Copy { folder: self.folder.clone(), source })?;
         }
@@ -234,6 +252,12 @@ impl Mirror {
         }
         MirrorError::Refused { address, complaint }
     }
+}
+
+/// Whether git found the copy in use by another git.
+fn is_locked(complaint: &str) -> bool {
+    let lower = complaint.to_lowercase();
+    lower.contains(".lock") || lower.contains("cannot lock ref") || lower.contains("unable to lock")
 }
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> String {
