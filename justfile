@@ -44,6 +44,10 @@ schemas:
 sim *SETTINGS:
     env $(for setting in {{SETTINGS}}; do echo "LIMINAL_$setting"; done) cargo test --workspace --features failpoints --lib -- --nocapture simulated::tests::protocol
 
+# Goes through every order of events of small runs, with more faults than the tests have time for.
+model:
+    LIMINAL_MODEL=large cargo test --workspace --features failpoints --lib -- --nocapture protocol::model
+
 # Fuzzes each parser for so many seconds, from the seeds in tests/fuzz. Needs a nightly compiler and cargo-fuzz.
 fuzz SECONDS="600":
     for target in $(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \

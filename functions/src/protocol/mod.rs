@@ -13,6 +13,8 @@ pub mod caching;
 pub mod commit;
 pub mod ending;
 pub mod mapping;
+#[cfg(test)]
+mod model;
 pub(crate) mod planted;
 pub mod sweeping;
 pub mod takeover;
