@@ -71,6 +71,7 @@ fn dispatch(context: &Context, command: Command) -> CommandResult {
         Command::Verify(args) => block_on(commands::verify::run(context, &args)),
         Command::Gitops(args) => block_on(commands::gitops::run(context, &args)),
         Command::Run(args) => block_on(commands::run::run(context, &args)),
+        Command::Backfill(args) => block_on(commands::backfill::run(context, &args)),
         Command::Dev(args) => block_on(commands::dev::run(context, &args)),
         Command::Runs(args) => block_on(commands::runs::run(context, &args)),
         Command::Status(args) => block_on(commands::status::run(context, &args)),

@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Verify(commands::verify::VerifyArgs),
     Gitops(commands::gitops::GitopsArgs),
     Run(commands::run::RunArgs),
+    Backfill(commands::backfill::BackfillArgs),
     Dev(commands::dev::DevArgs),
     Runs(commands::runs::RunsArgs),
     Status(commands::status::StatusArgs),

@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod backfilling;
 mod commands;
 mod env_vars;
 mod error;

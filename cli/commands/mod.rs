@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod approve;
 pub(crate) mod artifacts;
+pub(crate) mod backfill;
 pub(crate) mod bootstrap;
 pub(crate) mod cancel;
 pub(crate) mod completions;

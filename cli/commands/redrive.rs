@@ -169,7 +169,7 @@ impl Redrive<'_> {
             started_by: self.context.settings.user.clone(),
         };
         let AgainArgs { same_code: _, jobs, detach, output } = *self.args;
-        Ok((record, Carry { jobs, output, detach, interrupt }))
+        Ok((record, Carry { jobs, output: Some(output), detach, interrupt }))
     }
 }
 

@@ -36,6 +36,6 @@ pub(crate) async fn run(context: &Context, args: &ResumeArgs) -> CommandResult {
     let record = records.record(&name).await?;
     let release = records.release(&record.pipeline, &record.revision).await?;
     let interrupt = environment.listen(context)?;
-    let carry = Carry { jobs: args.jobs, output: args.output, detach: false, interrupt };
+    let carry = Carry { jobs: args.jobs, output: Some(args.output), detach: false, interrupt };
     environment.resume_run(context, &name, &release, carry).await
 }

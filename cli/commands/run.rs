@@ -175,11 +175,11 @@ async fn record(
         deadline: release.runs.deadline(started_at),
         started_by: context.settings.user.clone(),
     };
-    Ok((record, Carry { jobs: args.jobs, output: args.output, detach: args.detach, interrupt }))
+    Ok((record, Carry { jobs: args.jobs, output: Some(args.output), detach: args.detach, interrupt }))
 }
 
 /// The object that a run is given by hand. Without one, a run that needs it would fail in the middle.
-async fn trigger_object(
+pub(super) async fn trigger_object(
     environment: &Environment,
     release: &Release,
     file: Option<&str>,

@@ -29,8 +29,8 @@ use crate::records::RunName;
 pub(crate) struct Carry {
     /// How many steps may run at once on this machine; the number of cores where that is not said.
     pub(crate) jobs: Option<NonZeroU32>,
-    /// The form of the summary.
-    pub(crate) output: Format,
+    /// The form of the summary; none for a run of many, whose ends are told together.
+    pub(crate) output: Option<Format>,
     /// Whether to leave a run alone once it is started, where others carry it forward.
     pub(crate) detach: bool,
     /// What Ctrl-C asks for.

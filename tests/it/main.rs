@@ -7,6 +7,7 @@ mod harness;
 
 mod aws;
 mod aws_faults;
+mod backfill;
 mod commands;
 mod definition;
 mod dev;

@@ -124,10 +124,13 @@ impl Aws {
         let bars = progress.follow_run(format!("run {run}"), release.steps.len(), events);
         let (followed, ()) = tokio::join!(following, bars);
         let result = followed?;
-        let view = records.view(name).await?;
-        environment.show_run(context, &view, carry.output).await;
+        if let Some(output) = carry.output {
+            let view = records.view(name).await?;
+            environment.show_run(context, &view, output).await;
+        }
         match result {
             Some(result) => Ok(exit_of(result.status)),
+            None if carry.output.is_none() => Ok(ExitCode::Interrupted),
             None => {
                 context.printer.complain(&format!(
                     "Run {run} goes on without being watched. To look at it: liminal status {run} -e {on}; to end it: liminal cancel {run} -e {on}\n"

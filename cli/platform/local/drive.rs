@@ -103,9 +103,12 @@ impl Local {
         let driving = drive::drive(&opened, executor, what, options);
         let (driven, ()) = tokio::join!(driving, progress.follow_run(title, release.steps.len(), events));
         let driven = driven.map_err(|error| explain_drive(name, &error))?;
-        let view = environment.records().view(name).await?;
-        environment.show_run(context, &view, carry.output).await;
+        if let Some(output) = carry.output {
+            let view = environment.records().view(name).await?;
+            environment.show_run(context, &view, output).await;
+        }
         match driven {
+            Driven::Interrupted if carry.output.is_none() => Ok(ExitCode::Interrupted),
             Driven::Interrupted => {
                 context.printer.complain(&format!(
                     "Run {run} is stopped, and nothing that is done is lost. Go on with: liminal resume {run}\n",
