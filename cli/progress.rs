@@ -23,7 +23,7 @@ use crate::render::units;
 const MAX_ITEM_WARNINGS: u32 = 10;
 
 /// How often a spinner turns.
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Bars, or nothing.
 pub(crate) struct Progress {
@@ -34,8 +34,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Draws on stderr, if that is a terminal and nobody asked for quiet.
     pub(crate) fn new(printer: &Printer) -> Self {
-        let target = if printer.draws_bars() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target), printer: printer.clone() }
+        Self { bars: bars(printer), printer: printer.clone() }
     }
 
     /// Draws nothing: for work that is over before anybody looks.
@@ -160,7 +159,13 @@ fn settled_line(printer: &Printer, step: &StepName, status: CommitStatus, second
     format!("{} {step} {took}", style.paint(status_tone(status), status_text(status, style)))
 }
 
+/// Bars on stderr, hidden where nobody looks.
+pub(crate) fn bars(printer: &Printer) -> MultiProgress {
+    let target = if printer.draws_bars() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    MultiProgress::with_draw_target(target)
+}
+
 /// A template of our own is always valid; should one not be, the bar has the default look.
-fn style(template: &str) -> ProgressStyle {
+pub(crate) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

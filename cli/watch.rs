@@ -3,12 +3,9 @@
 //! All that is shown comes from the records in the store, so that it is the same whoever carries the run out, and wherever.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use indicatif::MultiProgress;
 use indicatif::ProgressBar;
-use indicatif::ProgressDrawTarget;
-use indicatif::ProgressStyle;
 use liminal_schemas::graph::Graph;
 use liminal_schemas::keys;
 use liminal_schemas::name::StepName;
@@ -19,14 +16,14 @@ use crate::error::CliError;
 use crate::platform::Carrier;
 use crate::platform::Environment;
 use crate::printer::Printer;
+use crate::progress;
+use crate::progress::TICK;
+use crate::progress::style;
 use crate::records::RunName;
 use crate::records::SeenStep;
 use crate::render::run_summary::status_text;
 use crate::render::run_summary::status_tone;
 use crate::render::units;
-
-/// How often spinners turn.
-const TICK: Duration = Duration::from_millis(120);
 
 /// Watches a run until it ends, or nobody carries it forward any more.
 pub(crate) async fn watch(context: &Context, environment: &Environment, name: &RunName) -> Result<(), CliError> {
@@ -74,8 +71,7 @@ struct Line {
 
 impl Board {
     fn new(printer: &Printer, graph: &Graph) -> Self {
-        let target = if printer.draws_bars() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bars = MultiProgress::with_draw_target(target);
+        let bars = progress::bars(printer);
         let depths = graph.depths();
         let mut lines = BTreeMap::new();
         for step in graph.order() {
@@ -162,9 +158,4 @@ impl Board {
         // Lines stay where they are; what follows is printed below.
         drop(self.bars.println(""));
     }
-}
-
-/// A template of our own is always valid; should one not be, the bar has the default look.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -57,6 +57,7 @@ use liminal_schemas::step::Resources;
 use liminal_schemas::step::Retries;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 
 pub(super) fn name<T: TryFrom<String, Error: std::fmt::Debug>>(text: &str) -> T {
@@ -402,27 +403,9 @@ pub(super) fn run_record() -> RunRecord {
 pub(super) fn commit(step: &str, status: CommitStatus, seconds: f64) -> (StepName, Commit) {
     #[expect(clippy::cast_possible_truncation, reason = "a test writes few seconds")]
     let millis = (seconds * 1000.0) as i64;
-    let commit = Commit {
-        schema: RUN_SCHEMA,
-        run: run_record().run,
-        step: name(step),
-        status,
-        nonce: "n".to_owned(),
-        attempt: Some(1),
-        cache_key: None,
-        inputs: BTreeMap::new(),
-        outputs: BTreeMap::new(),
-        metrics: BTreeMap::new(),
-        checks: Vec::new(),
-        model: None,
-        cached_from: None,
-        skipped: None,
-        failure: None,
-        item: None,
-        items: None,
-        started_at: START,
-        ended_at: START.plus_millis(millis),
-    };
+    let times = (START, START.plus_millis(millis));
+    let blank = Commit::blank(run_record().run, Unit::step(name(step)), status, "n".to_owned(), times);
+    let commit = Commit { attempt: Some(1), ..blank };
     (name(step), commit)
 }
 

@@ -18,6 +18,7 @@ use crate::name::StepName;
 use crate::step::ArtifactKind;
 use crate::step::FailureClass;
 use crate::time::UtcTime;
+use crate::unit::Unit;
 use crate::value::Value;
 
 /// The version of the run documents that this code writes.
@@ -315,6 +316,39 @@ pub struct Commit {
     pub started_at: UtcTime,
     /// When it was settled.
     pub ended_at: UtcTime,
+}
+
+impl Commit {
+    /// A commit with nothing in it yet but when it began and ended.
+    pub fn blank(
+        run: RunId,
+        unit: Unit,
+        status: CommitStatus,
+        nonce: String,
+        (started_at, ended_at): (UtcTime, UtcTime),
+    ) -> Self {
+        Self {
+            schema: RUN_SCHEMA,
+            run,
+            step: unit.step,
+            item: unit.item,
+            status,
+            nonce,
+            attempt: None,
+            cache_key: None,
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            checks: Vec::new(),
+            model: None,
+            cached_from: None,
+            skipped: None,
+            failure: None,
+            items: None,
+            started_at,
+            ended_at,
+        }
+    }
 }
 
 /// How a step ended.

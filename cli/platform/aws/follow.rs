@@ -50,8 +50,8 @@ pub(super) async fn follow<S: ObjectStore>(
         }
         tokio::select! {
             () = tokio::time::sleep(every) => {}
-            changed = stop.wait_for(|stop| *stop != Stop::No) => {
-                if changed.is_ok() {
+            asked = async { stop.wait_for(|stop| *stop != Stop::No).await.is_ok() } => {
+                if asked {
                     return Ok(None);
                 }
                 tokio::time::sleep(every).await;

@@ -31,8 +31,8 @@ pub fn is_taken_over(spec: &StepSpec, earlier: &Commit, inputs: &BTreeMap<FieldN
 #[cfg(test)]
 mod tests {
     use liminal_schemas::map::ItemCounts;
-    use liminal_schemas::run::RUN_SCHEMA;
     use liminal_schemas::time::UtcTime;
+    use liminal_schemas::unit::Unit;
 
     use super::*;
     use crate::simulated::pipeline::gate;
@@ -43,27 +43,8 @@ mod tests {
 
     fn commit(status: CommitStatus) -> Commit {
         let record = run_record(&release([("fetch", step("fetch"))]), "20261124-000000-test");
-        Commit {
-            schema: RUN_SCHEMA,
-            run: record.run,
-            step: step_name("fetch"),
-            item: None,
-            status,
-            nonce: String::new(),
-            attempt: None,
-            cache_key: None,
-            inputs: BTreeMap::new(),
-            outputs: BTreeMap::new(),
-            metrics: BTreeMap::new(),
-            checks: Vec::new(),
-            model: None,
-            cached_from: None,
-            skipped: None,
-            failure: None,
-            items: None,
-            started_at: UtcTime::from_millis(0),
-            ended_at: UtcTime::from_millis(0),
-        }
+        let (unit, start) = (Unit::step(step_name("fetch")), UtcTime::from_millis(0));
+        Commit::blank(record.run, unit, status, String::new(), (start, start))
     }
 
     fn plain() -> StepSpec {

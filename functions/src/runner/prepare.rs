@@ -161,7 +161,8 @@ impl<P: Platform> Runner<P> {
         commit.cache_key = prepared.cache_key;
     }
 
-    async fn fail(
+    /// Ends a step or an item that can not be tried.
+    pub(super) async fn fail(
         &self,
         context: &RunContext,
         unit: &Unit,

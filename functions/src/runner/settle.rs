@@ -175,27 +175,8 @@ impl<P: Platform> Runner<P> {
 
     /// A commit of a step or an item that ends now, with nothing in it yet.
     pub(super) fn blank(&self, context: &RunContext, unit: &Unit, status: CommitStatus, since: UtcTime) -> Commit {
-        Commit {
-            schema: RUN_SCHEMA,
-            run: context.run().clone(),
-            step: unit.step.clone(),
-            item: unit.item,
-            status,
-            nonce: self.platform.nonces().nonce(),
-            attempt: None,
-            cache_key: None,
-            inputs: Default::default(),
-            outputs: Default::default(),
-            metrics: Default::default(),
-            checks: Vec::new(),
-            model: None,
-            cached_from: None,
-            skipped: None,
-            failure: None,
-            items: None,
-            started_at: since,
-            ended_at: self.platform.clock().now(),
-        }
+        let (run, nonce) = (context.run().clone(), self.platform.nonces().nonce());
+        Commit::blank(run, unit.clone(), status, nonce, (since, self.platform.clock().now()))
     }
 
     /// Ends a step or an item. Exactly one commit of it is ever written; it ends as that one says, whoever wrote it.
@@ -244,10 +225,7 @@ impl<P: Platform> Runner<P> {
         unit: &Unit,
         problem: String,
     ) -> Result<(), RunnerError> {
-        let mut commit = self.blank(context, unit, CommitStatus::Failed, self.platform.clock().now());
-        commit.failure = Some(failure(FailureClass::Poison, problem));
-        self.settle(context, commit).await?;
-        Ok(())
+        self.fail(context, unit, self.platform.clock().now(), failure(FailureClass::Poison, problem)).await
     }
 
     /// Ends the run, if every step is settled.

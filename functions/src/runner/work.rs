@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use liminal_schemas::digest::Digest;
 use liminal_schemas::map::BATCH_INPUT;
 use liminal_schemas::map::ITEM_INPUT;
 use liminal_schemas::map::Item;
@@ -13,7 +14,9 @@ use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::DirectoryListing;
+use liminal_schemas::run::Failure;
 use liminal_schemas::step::ArtifactKind;
+use liminal_schemas::step::FailureClass;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::unit::Unit;
@@ -21,9 +24,6 @@ use liminal_schemas::value::Value;
 
 use super::context::RunContext;
 use crate::protocol::attempt::failure;
-use liminal_schemas::digest::Digest;
-use liminal_schemas::run::Failure;
-use liminal_schemas::step::FailureClass;
 
 /// A step or an item, with what it is given besides its inputs from others.
 pub(super) struct Work<'a> {

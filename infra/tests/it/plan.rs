@@ -42,6 +42,7 @@ use liminal_schemas::step::OutputSpec;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::template::Template;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 use liminal_schemas::value::ValueType;
 
@@ -343,26 +344,14 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
             secrets: Some(&release.secrets),
             scheduled: None,
         };
+        let start = UtcTime::from_millis(0);
+        let unit = Unit::step(name.clone());
         let commit = Commit {
-            schema: RUN_SCHEMA,
-            run: run.clone(),
-            step: name.clone(),
-            status: CommitStatus::Succeeded,
-            nonce: String::new(),
             attempt: Some(1),
             cache_key: Some(CacheKeyParts::new(spec, context).key()),
             inputs,
             outputs: outputs.collect(),
-            metrics: BTreeMap::new(),
-            checks: Vec::new(),
-            model: None,
-            cached_from: None,
-            skipped: None,
-            failure: None,
-            item: None,
-            items: None,
-            started_at: UtcTime::from_millis(0),
-            ended_at: UtcTime::from_millis(0),
+            ..Commit::blank(run.clone(), unit, CommitStatus::Succeeded, String::new(), (start, start))
         };
         commits.insert(name.clone(), commit);
     }

@@ -8,7 +8,9 @@ use liminal_schemas::map::MapRecord;
 use liminal_schemas::map::MapSpec;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::AttemptRecord;
+use liminal_schemas::run::Failure;
 use liminal_schemas::step::StepSpec;
+use liminal_schemas::time::UtcTime;
 use liminal_schemas::unit::Unit;
 
 use crate::ports::Clock;
@@ -78,12 +80,7 @@ impl<P: Platform> Runner<P> {
                 Care::GiveUp { failure, .. } => {
                     for item in untried.take(SENT_AGAIN).collect::<Vec<_>>() {
                         let unit = Unit::item(step.clone(), item);
-                        if let Some(work) = self.item_work(context, spec, map, &unit).await?
-                            && let Some(prepared) = self.settle_inline(context, &work).await?
-                        {
-                            self.give_up(context, &unit, &prepared, failure.clone(), None).await?;
-                        }
-                        self.after_settled_item(context, spec, map, &unit).await?;
+                        self.give_up_item(context, spec, map, &unit, (failure.clone(), None)).await?;
                     }
                 }
             }
@@ -101,7 +98,7 @@ impl<P: Platform> Runner<P> {
         spec: &StepSpec,
         map: &MapSpec,
         unit: &Unit,
-        newest: liminal_schemas::time::UtcTime,
+        newest: UtcTime,
     ) -> Result<Cared, RunnerError> {
         let history = match self.history(context, unit).await {
             Ok(history) => history,
@@ -120,16 +117,28 @@ impl<P: Platform> Runner<P> {
                 Ok(Cared::Sent(1))
             }
             Care::GiveUp { failure, attempt } => {
-                self.load_parents(context, &unit.step).await?;
-                if let Some(work) = self.item_work(context, spec, map, unit).await?
-                    && let Some(prepared) = self.settle_inline(context, &work).await?
-                {
-                    self.give_up(context, unit, &prepared, failure, attempt).await?;
-                }
-                self.after_settled_item(context, spec, map, unit).await?;
+                self.give_up_item(context, spec, map, unit, (failure, attempt)).await?;
                 Ok(Cared::Settled)
             }
         }
+    }
+
+    /// Ends an item that has no attempt left, unless it can be settled without one. `attempt` is the last one, if there was any.
+    async fn give_up_item(
+        &self,
+        context: &RunContext,
+        spec: &StepSpec,
+        map: &MapSpec,
+        unit: &Unit,
+        (failure, attempt): (Failure, Option<u32>),
+    ) -> Result<(), RunnerError> {
+        self.load_parents(context, &unit.step).await?;
+        if let Some(work) = self.item_work(context, spec, map, unit).await?
+            && let Some(prepared) = self.settle_inline(context, &work).await?
+        {
+            self.give_up(context, unit, &prepared, failure, attempt).await?;
+        }
+        self.after_settled_item(context, spec, map, unit).await
     }
 
     /// Goes on from an item, if this runner settled it just now.

@@ -17,7 +17,6 @@ use liminal_schemas::message::StepMessage;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::Artifact;
-use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::DirectoryListing;
 use liminal_schemas::run::Failure;
 use liminal_schemas::run::RUN_SCHEMA;
@@ -146,10 +145,7 @@ impl<P: Platform> Runner<P> {
         let items = match self.read_items(context, map, &prepared.inputs).await? {
             Ok(items) => items,
             Err(failure) => {
-                let mut commit = self.blank(context, &work.unit, CommitStatus::Failed, self.platform.clock().now());
-                commit.inputs = prepared.input_digests();
-                commit.failure = Some(failure);
-                self.settle(context, commit).await?;
+                self.give_up(context, &work.unit, &prepared, failure, None).await?;
                 return Ok(None);
             }
         };

@@ -119,9 +119,7 @@ impl<P: Platform> Runner<P> {
                 Ok(Some(work))
             }
             Err(failure) => {
-                let mut commit = self.blank(context, unit, CommitStatus::Failed, self.platform.clock().now());
-                commit.failure = Some(failure);
-                self.settle(context, commit).await?;
+                self.fail(context, unit, self.platform.clock().now(), failure).await?;
                 Ok(None)
             }
         }
