@@ -18,6 +18,7 @@ mod kill;
 mod main_job;
 mod main_job_aws;
 mod maps;
+mod maps_aws;
 mod permissions;
 mod plan_apply;
 mod run;

@@ -5,6 +5,7 @@ mod attempt_log;
 pub mod batch;
 pub mod bootstrap;
 pub mod clients;
+pub mod clock;
 pub mod console;
 pub mod dispatch;
 pub mod environment;
