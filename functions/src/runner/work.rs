@@ -66,7 +66,7 @@ impl<'a> Work<'a> {
         let poison = |problem: &str| failure(FailureClass::Poison, format!("item {number}: {problem}"));
         let input = FieldName::new(map.input()).map_err(|error| poison(&error.to_string()))?;
         let label = item.label();
-        let mut spec = StepSpec { map: None, when: None, after: Default::default(), ..spec.clone() };
+        let mut spec = spec.of_item();
         let mut params = Arc::clone(&context.params);
         let (mut given, mut several) = (None, None);
         match item {
