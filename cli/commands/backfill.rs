@@ -277,6 +277,7 @@ impl Backfill<'_> {
             models: self.environment.pin_models(self.release).await?,
             object: None,
             scheduled: Some(Scheduled::in_utc(row.time)),
+            follows: None,
             cache: RunCache::default(),
             redrives: None,
             source: self.source.clone(),

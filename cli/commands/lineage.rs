@@ -126,8 +126,9 @@ impl<S: ObjectStore> Tree<'_, S> {
             return Ok(node);
         }
         self.code(&mut node, spec).await?;
+        let params = spec.names.params(&self.view.record.params);
         for parameter in spec.params_used() {
-            if let Some(value) = self.view.record.params.get(parameter) {
+            if let Some(value) = params.get(parameter) {
                 node.children.push(LineageNode::new(format!("params.{parameter}"), value.to_string()));
             }
         }

@@ -26,8 +26,8 @@ impl AttemptFolder {
     /// The folder of an attempt below `root`. Creates nothing.
     pub fn new(root: &Path, run: &RunId, unit: &Unit, attempt: u32) -> Self {
         let name = match unit.item {
-            None => unit.step.to_string(),
-            Some(item) => format!("{}.{item}", unit.step),
+            None => unit.step.segment().into_owned(),
+            Some(item) => format!("{}.{item}", unit.step.segment()),
         };
         let step = root.join(run.as_str()).join(name);
         Self { work: step.join(attempt.to_string()), inputs: step.join(format!("{attempt}.in")) }

@@ -155,7 +155,11 @@ impl Platform for Skewed {
     type Executor = Held;
     type Clock = Wrong;
     type Nonces = SystemNonces;
+    type Buckets = liminal_functions::aws::buckets::S3Buckets;
 
+    fn buckets(&self) -> &Self::Buckets {
+        self.inner.buckets()
+    }
     fn store(&self) -> &S3Store {
         self.inner.store()
     }
