@@ -162,6 +162,13 @@ impl<S: ObjectStore> Tree<'_, S> {
                 }
             }
         }
+        if let Some(map) = &spec.map {
+            let mut items = LineageNode::new(format!("items {}", map.over), "");
+            if let Some(step) = map.maker() {
+                items = items.child(Box::pin(self.step(step.as_str())).await?);
+            }
+            node.children.push(items);
+        }
         for step in &spec.reads_metrics {
             let maker = Box::pin(self.step(step.as_str())).await?;
             node.children.push(LineageNode::new(format!("metrics.{step}"), "").child(maker));

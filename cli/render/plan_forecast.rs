@@ -57,12 +57,12 @@ impl<'a> Forecast<'a> {
         let never = |what: &StepForecast| *what == StepForecast::Runs(RerunReason::NeverRan);
         self.steps.iter().any(|(_, what)| never(what))
             && self.steps.iter().all(|(_, what)| match what {
-                StepForecast::Runs(RerunReason::NeverRan | RerunReason::CacheOff | RerunReason::Finally)
+                StepForecast::Runs(
+                    RerunReason::NeverRan | RerunReason::CacheOff | RerunReason::Finally | RerunReason::Listing,
+                )
                 | StepForecast::Depends(_) => true,
                 StepForecast::Cached
-                | StepForecast::Runs(
-                    RerunReason::Expired | RerunReason::Object | RerunReason::Listing | RerunReason::Changed { .. },
-                ) => false,
+                | StepForecast::Runs(RerunReason::Expired | RerunReason::Object | RerunReason::Changed { .. }) => false,
             })
     }
 

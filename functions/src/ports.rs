@@ -257,7 +257,7 @@ pub trait Buckets: Send + Sync + 'static {
 
 /// Why objects could not be listed.
 #[derive(Debug, thiserror::Error)]
-#[error("{objects} can not be listed")]
+#[error("objects {objects} can not be listed")]
 pub struct BucketsError {
     /// Which.
     pub objects: String,

@@ -46,6 +46,7 @@ impl StepInput<'_> {
             statements.push(allow("JoinItems", &["s3:PutObject"], [scope.object_arn("artifacts/*")]));
         }
         if let Some((bucket, filter)) = self.objects_mapped() {
+            // Whoever lists nothing is told of an object that is gone that it may not be read.
             statements.push(list(scope, "ListItems", bucket, BTreeSet::from([format!("{}{ANY}", filter.prefix)])));
         }
         let models = self.models_written();

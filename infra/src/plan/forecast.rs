@@ -98,8 +98,7 @@ fn one(
         CachePolicy::MaxAge(seconds) => Some(seconds),
     };
     if matches!(step.map, Some(MapSpec { over: MapSource::Objects(_), .. })) {
-        let reason = if input.last.contains_key(name) { RerunReason::Listing } else { RerunReason::NeverRan };
-        return (StepForecast::Runs(reason), None);
+        return (StepForecast::Runs(RerunReason::Listing), None);
     }
     let facts = match facts(input, name, step, outputs) {
         Ok(facts) => facts,

@@ -80,10 +80,8 @@ impl Resolver<'_> {
                     .push(Finding::error(Code::InvalidValue, span, message).related(peer.key, "the step is here"));
                 continue;
             }
-            if (name.as_str() == METRICS_OUTPUT) != (offer.role == OutputRole::Metrics) {
-                let message = format!(
-                    "the output `{METRICS_OUTPUT}` of a pipeline is the metrics file of a step, and no other is"
-                );
+            if name.as_str() == METRICS_OUTPUT && offer.role != OutputRole::Metrics {
+                let message = format!("the output `{METRICS_OUTPUT}` of a pipeline is the metrics file of a step");
                 let finding = Finding::error(Code::InvalidValue, span, message);
                 self.findings.push(
                     finding.hint(format!("write `{METRICS_OUTPUT}: STEP.{METRICS_OUTPUT}`, or give it another name")),

@@ -210,7 +210,7 @@ impl<'a> Resolver<'a> {
             let coerced = default.map(|value| value.coerce(spec.value_type).unwrap_or_else(|value| value));
             coerced.and_then(|value| spec.problem_with(&value))
         } else {
-            Some(format!("`params.{outer}` is a {}, and a {} is needed", outer_spec.value_type, spec.value_type))
+            Some(format!("`params.{outer}` has the type {}, and {} is needed", outer_spec.value_type, spec.value_type))
         };
         if let Some(problem) = problem {
             let message = format!("the value of parameter `{name}` is not allowed: {problem}");
@@ -306,19 +306,33 @@ fn unknown<'n>(what: &str, name: &FieldName, known: impl Iterator<Item = &'n Fie
 /// and for its last ones where others wait for it.
 pub(super) fn wire(scope: &Scope<'_>, specs: &mut BTreeMap<StepName, StepSpec>) {
     for peer in scope.steps.values() {
-        let mut targets: BTreeSet<StepName> = BTreeSet::new();
-        for target in &peer.definition.after {
-            let target = scope.steps.get(target.value.as_str());
-            targets.extend(target.into_iter().flat_map(|target| last_of(scope, target, specs)));
-        }
-        if scope.nesting.finally && peer.finally {
-            let body = scope.steps.values().filter(|other| !other.finally);
-            targets.extend(body.flat_map(|other| last_of(scope, other, specs)));
-        }
-        for step in first_of(scope, peer, specs) {
-            if let Some(spec) = specs.get_mut(&step) {
-                spec.after.extend(targets.iter().filter(|target| **target != step).cloned());
-            }
+        let targets = peer.definition.after.iter().filter_map(|target| scope.steps.get(target.value.as_str()));
+        let targets: BTreeSet<StepName> = targets.flat_map(|target| last_of(scope, target, specs)).collect();
+        put_after(scope, peer, &targets, specs);
+    }
+    if !scope.nesting.finally {
+        return;
+    }
+    // All of it comes last in the run, and what stands under `finally:` in it comes last of that.
+    let body = scope.steps.values().filter(|peer| !peer.finally);
+    let body: BTreeSet<StepName> = body.flat_map(|peer| last_of(scope, peer, specs)).collect();
+    let followed: BTreeSet<StepName> =
+        body.iter().filter_map(|step| specs.get(step)).flat_map(StepSpec::parents).cloned().collect();
+    let last: BTreeSet<StepName> = body.difference(&followed).cloned().collect();
+    for peer in scope.steps.values().filter(|peer| peer.finally) {
+        put_after(scope, peer, &last, specs);
+    }
+}
+
+fn put_after(
+    scope: &Scope<'_>,
+    peer: &Peer<'_>,
+    targets: &BTreeSet<StepName>,
+    specs: &mut BTreeMap<StepName, StepSpec>,
+) {
+    for step in first_of(scope, peer, specs) {
+        if let Some(spec) = specs.get_mut(&step) {
+            spec.after.extend(targets.iter().filter(|target| **target != step).cloned());
         }
     }
 }

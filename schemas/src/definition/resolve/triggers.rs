@@ -159,7 +159,8 @@ impl<'a> Resolver<'a> {
             };
             if let Some((word, fact)) = fact {
                 if spec.value_type != ValueType::String {
-                    let message = format!("`{word}` is a text, and parameter `{name}` is a {}", spec.value_type);
+                    let message =
+                        format!("`{word}` is a text, and parameter `{name}` has the type {}", spec.value_type);
                     self.findings.push(Finding::error(Code::ParamValue, &value.span, message));
                 }
                 facts.insert(name.clone(), fact);
