@@ -173,7 +173,11 @@ fn a_dry_run_says_what_each_part_would_take_from_the_cache() {
     let project = Project::new(&format!("project: demo\npipelines:\n{DAYS}"));
     let _ = project.liminal(&["backfill", "p", "--from", "2026-01-02", "--to", "2026-01-02"]).exits(0);
     let listed = project.ok(&[&TWO_DAYS[..], &["--dry-run", "--set", "times=2"]].concat());
-    insta::assert_snapshot!(listed, @"");
+    insta::assert_snapshot!(listed, @r"
+    PARTITION   STATUS  CACHED
+    2026-01-02  new     2 of 3 steps
+    2026-01-03  new     1 of 3 steps
+    ");
     let rows = project.json(&[&TWO_DAYS[..], &["--dry-run", "--set", "times=2", "-o", "json"]].concat());
     assert_eq!(rows[0]["hits"]["cached"], serde_json::json!(["day", "table"]), "{rows}");
 }
