@@ -28,6 +28,10 @@ deny:
 bench *ARGS:
     cargo bench --bench liminal -- {{ARGS}}
 
+# The tools that benchmarks stand beside, into target/peers: without them their comparisons are left out.
+peers:
+    .ci/peers
+
 # The runner for functions and tasks, static: `just runner x86_64 arm64`; x86_64 when nothing is named.
 runner *ARCHS:
     .ci/runner {{ARCHS}}
@@ -42,7 +46,7 @@ schemas:
 
 # Whole runs over simulated machines with seeded faults: `just sim SEEDS=20000`, or `just sim SEED=7` to see one again.
 sim *SETTINGS:
-    env $(for setting in {{SETTINGS}}; do echo "LIMINAL_$setting"; done) cargo test --workspace --features failpoints --lib -- --nocapture simulated::tests::protocol
+    env CARGO_PROFILE_DEV_OPT_LEVEL=3 $(for setting in {{SETTINGS}}; do echo "LIMINAL_$setting"; done) cargo test --workspace --features failpoints --lib -- --nocapture simulated::tests::protocol
 
 # Goes through every order of events of small runs, with more faults than the tests have time for.
 model:

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use crate::args::ColorChoice;
 use crate::args::GlobalArgs;
 use crate::env_vars;
+use crate::render::advice;
 use crate::render::style::Style;
 
 /// Prints, as quietly and as colourfully as asked.
@@ -17,6 +18,8 @@ pub(crate) struct Printer {
     pub(crate) err: Style,
     quiet: bool,
     bars: bool,
+    /// The environment that the caller named.
+    environment: Option<String>,
 }
 
 /// The width of a terminal that does not tell.
@@ -43,12 +46,13 @@ impl Printer {
             err: style(err_terminal),
             quiet: global.quiet,
             bars: err_terminal && !dumb && !global.quiet,
+            environment: global.environment.clone(),
         }
     }
 
     /// Says nothing but errors.
     pub(crate) const fn silent() -> Self {
-        Self { out: Style::PLAIN, err: Style::PLAIN, quiet: true, bars: false }
+        Self { out: Style::PLAIN, err: Style::PLAIN, quiet: true, bars: false, environment: None }
     }
 
     /// Whether progress bars are drawn.
@@ -90,10 +94,11 @@ impl Printer {
         self.complain(&format!("{} {text}\n", self.err.warn("warning:")));
     }
 
-    /// Text to stderr, as it is, also when quiet.
+    /// Text to stderr, also when quiet. The commands that it advises are for the environment that the caller named.
     pub(crate) fn complain(&self, text: &str) {
+        let named = self.environment.as_ref().map(|environment| advice::for_environment(text, environment));
         let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(text.as_bytes());
+        let _ = stderr.write_all(named.as_deref().unwrap_or(text).as_bytes());
     }
 }
 

@@ -166,7 +166,7 @@ pub(crate) fn confirm(context: &Context, purpose: PlanPurpose) -> Result<bool, C
 pub(crate) fn consent(context: &Context, command: &str, question: &str) -> Result<bool, CliError> {
     if !context.settings.may_ask {
         return Err(CliError::new(format!("{command} needs your consent, and there is no terminal to ask on"))
-            .hint(format!("liminal {command} --auto-approve goes ahead without asking")));
+            .hint(format!("`liminal {command} --auto-approve` goes ahead without asking")));
     }
     context.printer.complain(&format!("{question} Only `yes` goes ahead: "));
     let mut answer = String::new();

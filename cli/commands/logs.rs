@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
     if let Some(item) = args.item {
         let Some(step) = &step else {
             return Err(CliError::new("--item needs a step")
-                .hint("liminal logs STEP --item NUMBER")
+                .hint("`liminal logs STEP --item NUMBER`")
                 .exit(ExitCode::Usage));
         };
         return item_logs(context, &environment, &name, Unit::item(step.clone(), item), args).await;

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: &PromoteArgs) -> CommandResult 
             "{} has no commit to promote: nothing was applied, or a work tree was",
             args.from
         ))
-        .hint(format!("liminal apply -e {} --rev HEAD applies a commit", args.from)));
+        .hint(format!("`liminal apply -e {} --rev HEAD` applies a commit", args.from)));
     };
     if from.is_rolled_back(&source).await? {
         let commit = units::short_commit(&commit);

@@ -135,7 +135,7 @@ async fn unlock(context: &Context, environment: &Environment, auto_approve: bool
     if !auto_approve {
         if !context.settings.may_ask {
             return Err(CliError::new("taking the lock away needs your consent, and there is no terminal to ask on")
-                .hint("liminal state unlock --auto-approve goes ahead without asking"));
+                .hint("`liminal state unlock --auto-approve` goes ahead without asking"));
         }
         if !confirm(context, liminal_schemas::plan::PlanPurpose::Apply)? {
             return Ok(ExitCode::Error);

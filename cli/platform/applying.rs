@@ -232,7 +232,7 @@ fn explain(plan: &Plan, error: &ApplyError) -> CliError {
         }
         ApplyError::Lock(LockError::Held { .. }) => explained
             .hint("wait for it, or --lock-timeout 5m waits for you")
-            .hint("if that process is gone for good: liminal state unlock")
+            .hint("if that process is gone for good: `liminal state unlock`")
             .exit(ExitCode::LockHeld),
         ApplyError::Stopped { .. } => explained.hint("`liminal apply` takes up the rest").exit(ExitCode::Interrupted),
         ApplyError::Lock(_)

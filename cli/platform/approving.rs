@@ -54,7 +54,7 @@ impl Environment {
         }
         let (name, digest) = (self.name(), shown(&plan.approval_digest()));
         let error = CliError::new(format!("{name} is protected, and nobody has approved plan {digest}"))
-            .hint(format!("liminal approve {digest} -e {name} approves it, for as long as nothing else is applied"))
+            .hint(format!("`liminal approve {digest} -e {name}` approves it, for as long as nothing else is applied"))
             .exit(ExitCode::Refused);
         Err(ApplyFailure::NotApproved(error))
     }

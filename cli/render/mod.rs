@@ -1,6 +1,7 @@
 //! Documents as people read them: data in, text out. Nothing here prints, reads a clock or knows a terminal but for
 //! what its [`style::Style`] says.
 
+pub(crate) mod advice;
 pub(crate) mod dev;
 pub(crate) mod drift;
 pub(crate) mod findings;

@@ -9,7 +9,6 @@ use liminal_schemas::name::RunId;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
-use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 use liminal_schemas::step::StepSpec;
 
@@ -18,6 +17,7 @@ use crate::plan::Desired;
 use crate::plan::Observed;
 use crate::plan::Recorded;
 use crate::plan::documents_needed;
+use crate::plan::own_resources;
 use crate::plan::packages_of;
 use crate::plan::pipelines_that_lose_releases;
 use crate::plan::resources_of;
@@ -40,7 +40,7 @@ pub async fn observe(
 ) -> Result<Observed, PortError> {
     let mut observed = observe_pointers(objects).await?;
     let mut asked = desired.resources();
-    asked.extend(state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned()));
+    asked.extend(own_resources(state));
     observed.resources = resources.present(&asked).await?;
     if desired.is_cloud() || is_in_cloud(state) {
         observed.open_steps = steps_of_open_runs(objects).await?;
@@ -80,8 +80,7 @@ pub async fn observe_deployed(
         observed.open_steps = steps_of_open_runs(objects).await?;
     }
     read_documents(objects, &documents, &mut observed).await?;
-    let mut asked: BTreeSet<ResourceAddress> =
-        state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned()).collect();
+    let mut asked = own_resources(state);
     let of_packages = observed.known_packages.iter().flat_map(|(digest, spec)| resources_of(*digest, spec));
     asked.extend(of_packages.filter(|address| !is_in_cloud(state) || address.kind != ResourceKind::Python));
     observed.resources = resources.present(&asked).await?;

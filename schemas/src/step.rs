@@ -504,6 +504,34 @@ impl StepSpec {
         Digest::of_document(self)
     }
 
+    /// The step as it is done for one item: what decided on the step as a whole is left out. The map is not even copied, since
+    /// it may hold many values.
+    #[must_use]
+    pub fn of_item(&self) -> Self {
+        Self {
+            phase: self.phase,
+            action: self.action.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            env: self.env.clone(),
+            after: BTreeSet::new(),
+            when: None,
+            map: None,
+            reads_metrics: self.reads_metrics.clone(),
+            reads_params: self.reads_params.clone(),
+            finally: self.finally,
+            package: self.package,
+            retries: self.retries.clone(),
+            timeout_seconds: self.timeout_seconds,
+            resources: self.resources.clone(),
+            cache: self.cache,
+            compute: self.compute,
+            image: self.image.clone(),
+            names: self.names.clone(),
+            within: Vec::new(),
+        }
+    }
+
     /// The steps that must be settled before this one: makers of its inputs, those whose metrics it reads, and `after:`.
     pub fn parents(&self) -> BTreeSet<&StepName> {
         let mut parents = self.data_parents();

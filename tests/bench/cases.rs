@@ -31,6 +31,7 @@ pub const ALL: &[Case] = &[
     Case { name: "chain", run: chain },
     Case { name: "fan", run: fan },
     Case { name: "maps", run: maps::maps },
+    Case { name: "few", run: maps::few },
     Case { name: "many", run: maps::many },
     Case { name: "plan", run: plan },
     Case { name: "large_tree", run: large_tree },

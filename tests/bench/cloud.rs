@@ -12,6 +12,7 @@ use liminal_emulators::tools;
 use crate::measure;
 use crate::measure::Sample;
 use crate::measure::repeat;
+use crate::peers;
 use crate::project::Project;
 use crate::project::runner;
 use crate::report::Goal;
@@ -37,7 +38,7 @@ pub fn cloud() -> Vec<Outcome> {
         command.args(["-e", "dev", "--quiet"]).envs(emulator.env()).env("LIMINAL_RUNNER", &runner);
         command
     };
-    let peers = peers();
+    let peers = renderers();
     let first = repeat(7, || measure::run(&mut on(&["plan"])));
     let apply = Sample::once(measure::time(|| measure::run(&mut on(&["apply", "-y"]))));
     let unchanged = repeat(7, || measure::run(&mut on(&["plan", "--detailed-exitcode"])));
@@ -66,9 +67,9 @@ pub fn cloud() -> Vec<Outcome> {
     outcomes
 }
 
-/// Tools that render as many functions fed by queues, as far as they are installed below `PEERS_ROOT`.
-fn peers() -> Vec<(String, Sample)> {
-    let root = std::env::var_os("PEERS_ROOT").map_or_else(|| std::env::temp_dir().join("peers"), PathBuf::from);
+/// Tools that render as many functions fed by queues, as far as they are installed.
+fn renderers() -> Vec<(String, Sample)> {
+    let root = peers::root();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let modules = root.join("npm/node_modules");
     let _ = std::os::unix::fs::symlink(&modules, folder.path().join("node_modules"));
@@ -86,7 +87,7 @@ fn peers() -> Vec<(String, Sample)> {
     let mut samples = Vec::new();
     for (name, program, args) in programs {
         if !program.exists() {
-            eprintln!("{name} is skipped: there is no {}", program.display());
+            eprintln!("{name} is skipped: `just peers` installs it");
             continue;
         }
         let command = || peer(&program, args, folder.path());

@@ -16,6 +16,7 @@ mod cases;
 mod cloud;
 mod maps;
 mod measure;
+mod peers;
 mod project;
 mod report;
 mod runner;

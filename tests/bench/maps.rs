@@ -37,6 +37,7 @@ use tokio::sync::watch;
 use crate::measure;
 use crate::measure::Sample;
 use crate::measure::repeat;
+use crate::peers;
 use crate::project::Project;
 use crate::report::Goal;
 use crate::report::Outcome;
@@ -91,6 +92,84 @@ pub fn maps() -> Vec<Outcome> {
             floor: None,
         },
     ]
+}
+
+/// How many items are compared with tools that take a second for each.
+const FEW: u32 = 20;
+
+/// A map over a few items in Python, beside tools that map as well: each item is a process with an interpreter of its own.
+pub fn few() -> Vec<Outcome> {
+    let numbers: Vec<String> = (0..FEW).map(|number| number.to_string()).collect();
+    let project = Project::new(&format!(
+        "project: bench\npipelines:\n  p:\n    steps:\n      work:\n        map: {{over: [{}]}}\n        call: steps:work\n        outputs: {{o: o.txt}}\n",
+        numbers.join(", ")
+    ));
+    project.write("steps.py", "def work(item, o):\n    o.write_text(str(item))\n");
+    let ran = repeat(3, || measure::run(&mut project.liminal(&["run", "--quiet", "--no-cache"])));
+    let others = [("lithops", lithops()), ("metaflow", metaflow())];
+    let others = others.into_iter().filter_map(|(name, sample)| Some((name, sample?)));
+    let outcome = |(name, sample): (&str, Sample)| Outcome {
+        case: format!("{FEW} items of a map in Python, beside {name}"),
+        value: ran.min / sample.min,
+        unit: "×",
+        goal: Goal::AtMost(1.0),
+        measured: ran.clone(),
+        floor: Some((format!("{name}, {FEW} items"), sample)),
+    };
+    others.map(outcome).collect()
+}
+
+fn lithops() -> Option<Sample> {
+    const FLOW: &str = "\
+import sys, lithops
+def step(x): return x
+if __name__ == '__main__':
+    storage = {'backend': 'localhost', 'storage': 'localhost', 'log_level': 'WARNING', 'telemetry': False}
+    ex = lithops.FunctionExecutor(config={'lithops': storage, 'localhost': {}})
+    ex.map(step, range(int(sys.argv[1])))
+    assert len(ex.get_result()) == int(sys.argv[1])
+    ex.clean()
+";
+    flow("lithops", FLOW, &[])
+}
+
+fn metaflow() -> Option<Sample> {
+    const FLOW: &str = "\
+from metaflow import FlowSpec, step
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.xs = list(range(20))
+        self.next(self.item, foreach='xs')
+    @step
+    def item(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+if __name__ == '__main__':
+    F()
+";
+    assert!(FLOW.contains(&format!("range({FEW})")));
+    flow("metaflow", FLOW, &["--no-pylint", "--quiet", "run", "--max-workers", "2"])
+}
+
+/// Runs a peer's own program in a folder of its own; none when the peer is not installed.
+fn flow(name: &str, text: &str, args: &[&str]) -> Option<Sample> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("flow.py");
+    std::fs::write(&file, text).expect("written");
+    peers::python(name)?;
+    let count = FEW.to_string();
+    let args: Vec<&str> = if args.is_empty() { vec![&count] } else { args.to_vec() };
+    Some(repeat(2, || {
+        let mut command = peers::python(name).expect("it is installed");
+        command.arg(&file).args(&args).current_dir(folder.path()).env("HOME", folder.path());
+        measure::run(command.env("METAFLOW_USER", "bench").env("USERNAME", "bench"));
+    }))
 }
 
 /// The memory of a map over very many items: a case of its own, since it takes minutes.

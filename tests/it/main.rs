@@ -19,6 +19,7 @@ mod kill;
 mod main_job;
 mod main_job_aws;
 mod maps;
+mod maps_aws;
 mod nested;
 mod objects;
 mod permissions;

@@ -164,7 +164,7 @@ pipelines:
     assert_eq!(settled(), 2000);
 }
 
-fn count_files(folder: &std::path::Path, wanted: &dyn Fn(&str) -> bool) -> usize {
+pub fn count_files(folder: &std::path::Path, wanted: &dyn Fn(&str) -> bool) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let count = |entry: std::fs::DirEntry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => count_files(&entry.path(), wanted),

@@ -26,7 +26,7 @@ pub(super) async fn site(context: &Context, spec: &AwsSpec, project: &ProjectNam
             "environment {environment} has no bucket yet: there is no {}",
             place.bucket
         ))
-        .hint(format!("liminal bootstrap -e {environment} makes it, with all else that the account needs once"))
+        .hint(format!("`liminal bootstrap -e {environment}` makes it, with all else that the account needs once"))
         .hint("another one is named by `bucket` of the environment in liminal.yml"));
     }
     let owner = Owner { project: project.clone(), environment: environment.clone() };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use liminal_functions::aws::environment::Served;
 use liminal_functions::aws::platform::AwsPlatform;
 use liminal_functions::aws::queue::SqsQueue;
+use liminal_functions::aws::store::S3Store;
 use liminal_functions::executor::AttemptJob;
 use liminal_functions::executor::AttemptOutcome;
 use liminal_functions::executor::Executor;
@@ -48,7 +49,7 @@ impl Executor for StartsNothing {
 impl Aws {
     fn runner(&self) -> Runner<AwsPlatform<StartsNothing>> {
         let owner = &self.site.owner;
-        let store = plain(&self.store).clone();
+        let store = S3Store::clone(plain(&self.store));
         let (project, environment) = (owner.project.clone(), owner.environment.clone());
         let served = Served { project, environment, place: store.place().clone() };
         let queue = Arc::new(SqsQueue::new(&self.clients));

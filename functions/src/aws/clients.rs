@@ -14,6 +14,8 @@ use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_http_client::tls;
 use aws_types::service_config::ServiceConfigKey;
 
+use super::clock::StoreClock;
+
 /// How long a connection may take to come about. The SDK's own default is 3.1 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -109,9 +111,9 @@ impl Clients {
         &self.sdk
     }
 
-    /// Objects, for small requests.
-    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
-        aws_sdk_s3::Client::from_conf(self.s3_config().build())
+    /// Objects, for small requests. Their answers set a clock.
+    pub(crate) fn s3(&self, clock: &StoreClock) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::from_conf(self.s3_config().interceptor(clock.clone()).build())
     }
 
     /// Objects, for requests whose time depends on their size.

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod bootstrap;
 pub mod buckets;
 pub mod clients;
+pub mod clock;
 pub mod console;
 pub mod dispatch;
 pub mod environment;

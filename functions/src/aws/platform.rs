@@ -11,10 +11,10 @@ use liminal_schemas::name::StepName;
 use liminal_schemas::step::StepSpec;
 
 use super::buckets::S3Buckets;
+use super::clock::StoreClock;
 use super::environment::Served;
 use super::queue::SqsQueue;
 use super::store::S3Store;
-use crate::clock::SystemClock;
 use crate::clock::SystemNonces;
 use crate::executor::Executor;
 use crate::ports::Nonces as _;
@@ -47,7 +47,7 @@ impl<E: Executor> Platform for AwsPlatform<E> {
     type Store = S3Store;
     type Queue = SqsQueue;
     type Executor = E;
-    type Clock = SystemClock;
+    type Clock = StoreClock;
     type Nonces = SystemNonces;
     type Buckets = S3Buckets;
 
@@ -60,8 +60,8 @@ impl<E: Executor> Platform for AwsPlatform<E> {
     fn executor(&self) -> &E {
         &self.executor
     }
-    fn clock(&self) -> &SystemClock {
-        &SystemClock
+    fn clock(&self) -> &StoreClock {
+        self.store.clock()
     }
     fn nonces(&self) -> &SystemNonces {
         &SystemNonces

@@ -10,6 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 
 use super::buckets::S3Buckets;
 use super::clients::Clients;
+use super::clock::StoreClock;
 use super::error::AwsError;
 use super::error::explain;
 use super::place::Place;
@@ -28,6 +29,7 @@ use crate::ports::Swap;
 pub struct S3Store {
     client: aws_sdk_s3::Client,
     place: Place,
+    clock: StoreClock,
 }
 
 /// What a write depends on.
@@ -46,7 +48,17 @@ enum Written {
 impl S3Store {
     /// The objects of a place.
     pub fn new(clients: &Clients, place: Place) -> Self {
-        Self { client: clients.s3(), place }
+        Self::with_clock(clients, place, StoreClock::default())
+    }
+
+    /// The objects of a place, whose answers set a clock.
+    pub fn with_clock(clients: &Clients, place: Place, clock: StoreClock) -> Self {
+        Self { client: clients.s3(&clock), place, clock }
+    }
+
+    /// The clock that goes by what the store answers.
+    pub const fn clock(&self) -> &StoreClock {
+        &self.clock
     }
 
     /// Where the objects are.

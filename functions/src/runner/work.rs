@@ -71,8 +71,7 @@ impl<'a> Work<'a> {
         let input = FieldName::new(map.input()).map_err(|error| poison(&error.to_string()))?;
         let label = item.label();
         let mut params = params_of(context, spec);
-        let mut spec =
-            StepSpec { map: None, when: None, within: Vec::new(), after: Default::default(), ..spec.clone() };
+        let mut spec = spec.of_item();
         let (mut given, mut several, mut objects) = (None, None, None);
         match item {
             Item::Value(value) => {

@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(crate) emulator: &'static Emulator,
     tools: Tools,
     pub(crate) served: Served,
-    clients: Clients,
+    pub(crate) clients: Clients,
     pub(crate) store: S3Store,
     pub(crate) folder: tempfile::TempDir,
 }

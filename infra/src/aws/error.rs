@@ -48,7 +48,8 @@ impl CallError {
         self.is(&CODES)
     }
 
-    fn hint(&self) -> String {
+    /// Whether whoever calls may not.
+    pub(super) fn is_denied(&self) -> bool {
         const DENIED: [&str; 6] = [
             "AccessDenied",
             "AccessDeniedException",
@@ -57,10 +58,14 @@ impl CallError {
             "AuthorizationErrorException",
             "UnauthorizedException",
         ];
+        self.is(&DENIED)
+    }
+
+    fn hint(&self) -> String {
         if self.code.is_none() {
             return "; is the network there, and does AWS_ENDPOINT_URL name what you want?".to_owned();
         }
-        if self.is(&DENIED) {
+        if self.is_denied() {
             return format!("; whoever deploys needs the permission {}", self.action);
         }
         String::new()
@@ -126,6 +131,14 @@ pub enum AwsError {
         role: String,
         /// The boundary, by ARN.
         boundary: String,
+    },
+    /// There is no image for a task.
+    #[error(
+        "there is no container image {image}, so that no task could start; push it (docs/aws.md says how), or name another with `image:` of the step or `fargate: {{image: …}}` of the environment"
+    )]
+    NoImage {
+        /// The image.
+        image: String,
     },
     /// Something of the same name is not ours.
     #[error(

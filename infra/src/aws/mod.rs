@@ -13,6 +13,7 @@ mod clients;
 mod drift;
 mod error;
 mod function;
+mod image;
 mod inspect;
 mod inventory;
 mod listing;

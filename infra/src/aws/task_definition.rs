@@ -6,6 +6,7 @@ use aws_sdk_ecs::types::Compatibility;
 use aws_sdk_ecs::types::ContainerDefinition;
 use aws_sdk_ecs::types::CpuArchitecture;
 use aws_sdk_ecs::types::EphemeralStorage;
+use aws_sdk_ecs::types::Failure;
 use aws_sdk_ecs::types::KeyValuePair;
 use aws_sdk_ecs::types::LogConfiguration;
 use aws_sdk_ecs::types::LogDriver;
@@ -26,12 +27,17 @@ use super::drift::Comparison;
 use super::drift::FieldDrift;
 use super::error::AwsError;
 use super::error::failed;
+use super::image;
 use super::retry::blaming;
 use super::retry::patiently;
 use super::site::Site;
 use super::tags::Ownership;
 
 const WHAT: &str = "task definition";
+
+/// How many revisions one request deletes at most:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html>.
+const MAX_DELETED: usize = 10;
 
 /// What the container starts; the image brings it.
 const ENTRY_POINT: &str = "liminal-runner";
@@ -53,6 +59,7 @@ pub(super) async fn create(site: &Site, address: &ResourceAddress, spec: &TaskSp
             return Ok(());
         }
     }
+    image::require(site, &spec.image).await?;
     let container = container(site, spec)?;
     let platform = RuntimePlatform::builder().cpu_architecture(architecture(spec.arch));
     let platform = platform.operating_system_family(OsFamily::Linux).build();
@@ -72,26 +79,59 @@ pub(super) async fn create(site: &Site, address: &ResourceAddress, spec: &TaskSp
     Ok(())
 }
 
-/// Takes all revisions of a family out of use.
+/// Removes all revisions of a family. What is only taken out of use would stay listed, with its tags, for ever.
 pub(super) async fn delete(site: &Site, address: &ResourceAddress, family: &str) -> Result<(), AwsError> {
     match active(site, family).await? {
-        None => return Ok(()),
         Some((_, Ownership::Foreign)) => return Err(AwsError::Foreign { what: WHAT, name: family.to_owned() }),
         Some((_, Ownership::Ours(Some(other)))) if other != *address => return Ok(()),
-        Some((_, Ownership::Ours(_))) => {}
+        Some((_, Ownership::Ours(_))) | None => {}
     }
-    let request = site.clients.ecs.list_task_definitions().family_prefix(family);
-    let mut pages = request.status(TaskDefinitionStatus::Active).into_paginator().send();
-    let mut revisions = Vec::new();
-    while let Some(page) = pages.try_next().await.map_err(failed("ecs:ListTaskDefinitions", family))? {
-        revisions.extend(page.task_definition_arns.unwrap_or_default());
-    }
-    for revision in revisions.iter().filter(|arn| family_of(arn) == Some(family)) {
+    for revision in revisions(site, family, TaskDefinitionStatus::Active).await? {
         patiently(async || {
-            let request = site.clients.ecs.deregister_task_definition().task_definition(revision);
-            request.send().await.map_err(failed("ecs:DeregisterTaskDefinition", revision))
+            let request = site.clients.ecs.deregister_task_definition().task_definition(&revision);
+            request.send().await.map_err(failed("ecs:DeregisterTaskDefinition", &revision))
         })
         .await?;
+    }
+    let mut unused = Vec::new();
+    for revision in revisions(site, family, TaskDefinitionStatus::Inactive).await? {
+        if describe(site, &revision).await?.is_some_and(|(_, owned)| owned != Ownership::Foreign) {
+            unused.push(revision);
+        }
+    }
+    erase(site, family, &unused).await
+}
+
+/// The ARNs of a family's revisions.
+async fn revisions(site: &Site, family: &str, status: TaskDefinitionStatus) -> Result<Vec<String>, AwsError> {
+    let request = site.clients.ecs.list_task_definitions().family_prefix(family).status(status);
+    let mut pages = request.into_paginator().send();
+    let mut revisions = Vec::new();
+    while let Some(page) = pages.try_next().await.map_err(failed("ecs:ListTaskDefinitions", family))? {
+        let found = page.task_definition_arns.unwrap_or_default();
+        revisions.extend(found.into_iter().filter(|arn| family_of(arn) == Some(family)));
+    }
+    Ok(revisions)
+}
+
+/// Deletes revisions that are out of use. Tasks that still run keep theirs until they end: it is enough that AWS took the
+/// request.
+async fn erase(site: &Site, family: &str, revisions: &[String]) -> Result<(), AwsError> {
+    for some in revisions.chunks(MAX_DELETED) {
+        let answer = patiently(async || {
+            let request = site.clients.ecs.delete_task_definitions().set_task_definitions(Some(some.to_vec()));
+            request.send().await.map_err(failed("ecs:DeleteTaskDefinitions", family))
+        });
+        let answer = answer.await?;
+        let is_gone = |failure: &&Failure| failure.reason().is_some_and(|reason| reason.contains("NOT_FOUND"));
+        if let Some(failure) = answer.failures().iter().find(|failure| !is_gone(failure)) {
+            return Err(AwsError::Unusable {
+                what: WHAT,
+                name: failure.arn().unwrap_or(family).to_owned(),
+                state: "not deleted".to_owned(),
+                reason: failure.reason().map(str::to_owned),
+            });
+        }
     }
     Ok(())
 }
@@ -178,9 +218,14 @@ fn log_options<'a>(site: &'a Site, spec: &'a TaskSpec) -> BTreeMap<&'a str, &'a 
 
 /// The newest active revision of a family.
 async fn active(site: &Site, family: &str) -> Result<Option<(TaskDefinition, Ownership)>, AwsError> {
-    let request =
-        site.clients.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags);
-    let answer = match request.send().await.map_err(failed("ecs:DescribeTaskDefinition", family)) {
+    let found = describe(site, family).await?;
+    Ok(found.filter(|(found, _)| matches!(found.status(), None | Some(TaskDefinitionStatus::Active))))
+}
+
+/// A revision by its ARN, or the newest active one of a family.
+async fn describe(site: &Site, name: &str) -> Result<Option<(TaskDefinition, Ownership)>, AwsError> {
+    let request = site.clients.ecs.describe_task_definition().task_definition(name).include(TaskDefinitionField::Tags);
+    let answer = match request.send().await.map_err(failed("ecs:DescribeTaskDefinition", name)) {
         Ok(answer) => answer,
         // What ECS says of a family that it does not know.
         Err(error)
@@ -193,8 +238,7 @@ async fn active(site: &Site, family: &str) -> Result<Option<(TaskDefinition, Own
     };
     let tags = answer.tags.unwrap_or_default();
     let owned = site.owner.ownership(tags.iter().filter_map(|tag| Some((tag.key()?, tag.value()?))));
-    let found = answer.task_definition.filter(|found| found.status() != Some(&TaskDefinitionStatus::Inactive));
-    Ok(found.map(|found| (found, owned)))
+    Ok(answer.task_definition.map(|found| (found, owned)))
 }
 
 /// The family in `arn:aws:ecs:region:account:task-definition/family:revision`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use liminal_schemas::aws::AwsSpec;
+use liminal_schemas::aws::image::EcrImage;
 use liminal_schemas::aws::limits::PROVIDED_RUNTIME;
 use liminal_schemas::aws::names;
 use liminal_schemas::aws::placement;
@@ -176,7 +177,7 @@ impl StepInput<'_> {
 
 /// What pulling an image needs. Repositories elsewhere than in ECR know nothing of roles.
 fn image_statements(scope: Scope<'_>, image: &str) -> Vec<Statement> {
-    let Some((account, region, repository)) = ecr_repository(image) else { return Vec::new() };
+    let Some(EcrImage { account, region, repository, version: _ }) = EcrImage::parse(image) else { return Vec::new() };
     let arn = format!("arn:{}:ecr:{region}:{account}:repository/{repository}", scope.place.partition);
     let pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
     vec![
@@ -184,14 +185,4 @@ fn image_statements(scope: Scope<'_>, image: &str) -> Vec<Statement> {
         allow("LogInToImages", &["ecr:GetAuthorizationToken"], ["*".to_owned()]),
         allow("PullImage", &pull, [arn]),
     ]
-}
-
-/// Account, region and repository of `<account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>`.
-fn ecr_repository(image: &str) -> Option<(&str, &str, &str)> {
-    let (host, path) = image.split_once('/')?;
-    let (account, rest) = host.split_once(".dkr.ecr.")?;
-    let (region, _) = rest.split_once(".amazonaws.com")?;
-    let path = path.split_once('@').map_or(path, |(path, _)| path);
-    let repository = path.split_once(':').map_or(path, |(repository, _)| repository);
-    Some((account, region, repository))
 }

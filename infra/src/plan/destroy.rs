@@ -72,7 +72,7 @@ pub fn plan_destroy(
             draft.delete_resources = deleted;
             note_in_use(&mut draft, &in_use);
             if !delete_data {
-                keep_logs(&mut draft);
+                keep_logs(&mut draft, observed);
             }
         }
         None => draft.notes.push("resources are kept: a release that a run still needs can not be read".to_owned()),
@@ -103,10 +103,12 @@ fn note_in_use(draft: &mut Draft, in_use: &BTreeSet<ResourceAddress>) {
     }
 }
 
-/// Logs are data.
-fn keep_logs(draft: &mut Draft) {
+/// Logs are data, as far as there are any.
+fn keep_logs(draft: &mut Draft, observed: &Observed) {
     let before = draft.delete_resources.len();
-    draft.delete_resources.retain(|address| address.kind != ResourceKind::Logs);
+    draft
+        .delete_resources
+        .retain(|address| address.kind != ResourceKind::Logs || !observed.resources.contains(address));
     match before - draft.delete_resources.len() {
         0 => {}
         1 => draft.notes.push("one log group stays, since it holds data".to_owned()),

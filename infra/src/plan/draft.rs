@@ -159,7 +159,7 @@ pub(super) fn check_owner(target: &Target, state: Option<&LoadedState>) -> Resul
 }
 
 /// The resources that liminal made or set out to make here: all that it may ever delete.
-pub(super) fn own_resources(state: Option<&LoadedState>) -> BTreeSet<ResourceAddress> {
+pub(crate) fn own_resources(state: Option<&LoadedState>) -> BTreeSet<ResourceAddress> {
     let recorded = state.into_iter().flat_map(|loaded| loaded.state.resources.keys().cloned());
     let intended =
         journal(state).into_iter().flat_map(|journal| &journal.open).filter_map(|operation| match operation {

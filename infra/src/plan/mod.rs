@@ -31,6 +31,7 @@ use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
 pub use self::destroy::plan_destroy;
+pub(crate) use self::draft::own_resources;
 pub use self::heal::plan_heal;
 pub(crate) use self::planner::documents_needed;
 pub(crate) use self::planner::pipelines_that_lose_releases;

@@ -373,7 +373,9 @@ impl<'a> Planner<'a> {
         };
         let mut collectable = own_resources(self.state);
         collectable.retain(|address| {
-            !self.needed.contains(address) && address.kind != ResourceKind::Logs && !made_over(address)
+            // Logs are data, as far as there are any: an apply that died may have left no more than the intent.
+            let is_data = address.kind == ResourceKind::Logs && self.observed.resources.contains(address);
+            !self.needed.contains(address) && !is_data && !made_over(address)
         });
         collectable
     }

@@ -1,11 +1,13 @@
 //! The life of each kind of resource: absent, made, adopted, damaged, brought back, removed.
 
 use aws_sdk_lambda::types::Environment;
+use liminal_emulators::tools;
 use liminal_infra::ports::Resources as _;
 use liminal_schemas::state::ResourceAddress;
 
 use crate::documents::Everything;
 use crate::world::World;
+use crate::world::shared_moto;
 use crate::world::worlds;
 
 async fn is_present(world: &World, address: &ResourceAddress) -> bool {
@@ -54,6 +56,33 @@ async fn everything_is_absent_made_found_and_removed_and_each_of_it_twice() {
         }
         assert_eq!(world.inventory().await, []);
     }
+}
+
+/// ARNs of what carries the project's tag, as the tagging service knows them: another witness than liminal itself.
+fn tagged(world: &World) -> Vec<String> {
+    let filter = format!("Key=liminal:project,Values={}", world.project());
+    let mut command = tools().aws(shared_moto());
+    let command = command.args(["resourcegroupstaggingapi", "get-resources", "--tag-filters", &filter]);
+    let answer = command.args(["--output", "json"]).output().expect("the AWS CLI runs");
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+    let listed = found["ResourceTagMappingList"].as_array().expect("a list").iter();
+    listed.map(|resource| resource["ResourceARN"].as_str().expect("an ARN").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn nothing_that_is_tagged_is_left_once_all_is_removed() {
+    let mut world = World::on(shared_moto()).await;
+    let everything = Everything::of(&mut world);
+    everything.make(&world).await;
+    let made = tagged(&world);
+    for service in [":lambda:", ":sqs:"] {
+        assert!(made.iter().any(|arn| arn.contains(service)), "{service} {made:?}");
+    }
+    for address in everything.in_order().into_iter().rev() {
+        remove(&world, address).await;
+    }
+    assert_eq!(tagged(&world), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ pub(crate) async fn worlds() -> Vec<World> {
     vec![World::on(shared_ministack()).await, World::on(shared_moto()).await]
 }
 
-fn shared_moto() -> &'static Emulator {
+pub(crate) fn shared_moto() -> &'static Emulator {
     static SHARED: OnceLock<Emulator> = OnceLock::new();
     SHARED.get_or_init(Moto::start)
 }

@@ -1,6 +1,7 @@
 //! What an environment on AWS is made of: its settings, its names, its resources and the permissions that follow from
 //! the data flow. Documents and decisions alone; whoever calls AWS does so elsewhere.
 
+pub mod image;
 pub mod layout;
 pub mod limits;
 pub mod names;

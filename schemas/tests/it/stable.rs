@@ -1,6 +1,7 @@
 //! What is written is what comes out, in whatever order it is written.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use liminal_schemas::aws::Arch;
@@ -105,8 +106,59 @@ fn written(trigger: &Trigger) -> String {
     format!("{{{text}}}")
 }
 
+/// The steps of a pipeline, each taking outputs of earlier ones: names with the lines below them.
+fn steps() -> impl Strategy<Value = Vec<(String, Vec<String>)>> {
+    let step = (prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..3_u32, any::<bool>());
+    prop::collection::vec(step, 1..9).prop_map(|steps| {
+        let named = steps.into_iter().enumerate().map(|(number, (parents, retries, cached))| {
+            let parents: BTreeSet<usize> =
+                parents.into_iter().filter(|_| number > 0).map(|at| at.index(number)).collect();
+            let inputs: Vec<String> = parents.iter().map(|parent| format!("in{parent}: s{parent}.out")).collect();
+            let mut lines = vec![
+                format!("run: [cp, a{number}, \"{{{{ outputs.out }}}}\"]"),
+                "outputs: {out: out.txt}".to_owned(),
+                format!("retries: {retries}"),
+                format!("cache: {}", if cached { "on" } else { "off" }),
+            ];
+            if !inputs.is_empty() {
+                lines.push(format!("inputs: {{{}}}", inputs.join(", ")));
+            }
+            (format!("s{number}"), lines)
+        });
+        named.collect()
+    })
+}
+
+/// The same steps, with steps and keys in another order.
+fn shuffled(steps: Vec<(String, Vec<String>)>) -> impl Strategy<Value = Vec<(String, Vec<String>)>> {
+    let of_step = |(name, lines): (String, Vec<String>)| (Just(name), Just(lines).prop_shuffle());
+    steps.into_iter().map(of_step).collect::<Vec<_>>().prop_shuffle()
+}
+
+fn pipeline_of(steps: &[(String, Vec<String>)]) -> String {
+    let mut text = "project: p\npipelines:\n  p:\n    steps:\n".to_owned();
+    for (name, lines) in steps {
+        write!(text, "      {name}:\n        {}\n", lines.join("\n        ")).expect("a string takes all");
+    }
+    text
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_release_does_not_depend_on_the_order_in_which_steps_and_keys_are_written(
+        (written, rewritten) in steps().prop_flat_map(|steps| (Just(steps.clone()), shuffled(steps)))
+    ) {
+        let revisions = [written, rewritten].map(|steps| {
+            let yaml = pipeline_of(&steps);
+            match load(&MemoryFiles::new().with("liminal.yml", &yaml), "liminal.yml", None) {
+                Ok(loaded) => loaded.resolved.releases[&PipelineName::new("p").expect("valid")].revision(),
+                Err(report) => panic!("{yaml}\n{}", render(&report)),
+            }
+        });
+        prop_assert_eq!(revisions[0], revisions[1]);
+    }
 
     #[test]
     fn the_place_of_an_environment_comes_out_as_it_was_written(

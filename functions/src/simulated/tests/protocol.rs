@@ -1,4 +1,8 @@
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
@@ -205,20 +209,41 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn faults_change_neither_digests_nor_the_end_of_a_run() {
-    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
     let seeds = seeds();
     let count = seeds.end - seeds.start;
-    for seed in seeds {
-        match std::panic::catch_unwind(|| Course::of(seed).check()) {
-            Ok(faults) => faults.into_iter().for_each(|(kind, times)| *happened.entry(kind).or_default() += times),
-            Err(panic) => {
-                eprintln!("seed {seed} fails; to see it again: just sim SEED={seed}");
+    let next = AtomicU64::new(seeds.start);
+    let happened: Mutex<BTreeMap<&str, u64>> = Mutex::default();
+    let go_on = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds.contains(&seed) {
+                return;
+            }
+            match std::panic::catch_unwind(|| Course::of(seed).check()) {
+                Ok(faults) => {
+                    let mut happened = happened.lock().expect("nobody panics with it");
+                    faults.into_iter().for_each(|(kind, times)| *happened.entry(kind).or_default() += times);
+                }
+                Err(panic) => {
+                    eprintln!("seed {seed} fails; to see it again: just sim SEED={seed}");
+                    next.store(seeds.end, Ordering::Relaxed);
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    };
+    // A seed is a world of its own, so that each core can have one.
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(go_on)).collect();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
                 std::panic::resume_unwind(panic);
             }
         }
-    }
+    });
     eprintln!("{count} seeds. What went wrong in them:");
-    for (kind, times) in happened {
+    for (kind, times) in happened.into_inner().expect("nobody panicked with it") {
         eprintln!("  {times:>9} x {kind}");
     }
 }
