@@ -195,7 +195,7 @@ impl<'a, S: ObjectStore> Records<'a, S> {
 
     /// How far each step of a run is, as far as keys tell. Steps that nobody has begun with are left out.
     pub(crate) async fn steps(&self, name: &RunName) -> Result<BTreeMap<StepName, SeenStep>, CliError> {
-        let prefix = format!("{}steps/", keys::run_prefix(&name.pipeline, &name.run));
+        let prefix = keys::steps_prefix(&name.pipeline, &name.run);
         Ok(steps_among(&self.keys(&prefix).await?, &prefix))
     }
 
@@ -329,7 +329,7 @@ fn steps_among(listed: &[String], prefix: &str) -> BTreeMap<StepName, SeenStep> 
     let mut failed: BTreeSet<(StepName, u32)> = BTreeSet::new();
     for key in listed {
         let Some((step, file)) = key.strip_prefix(prefix).and_then(|rest| rest.split_once('/')) else { continue };
-        let Ok(name) = StepName::new(step) else { continue };
+        let Ok(name) = StepName::of_segment(step) else { continue };
         if file == "map.json" {
             steps.entry(name).or_default().items.get_or_insert(0);
             continue;

@@ -92,7 +92,7 @@ impl Origin {
     ) -> impl Iterator<Item = StepName> + 'r {
         let before = &self.view.record.params;
         let differs = |name: &FieldName| before.get(name) != params.get(name);
-        let steps = release.steps.iter().filter(move |(_, spec)| spec.params_used().into_iter().any(differs));
+        let steps = release.steps.iter().filter(move |(_, spec)| spec.run_params_used().into_iter().any(differs));
         steps.map(|(step, _)| step.clone())
     }
 

@@ -10,6 +10,7 @@ use liminal_infra::apply::window::all;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
+use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
@@ -42,6 +43,7 @@ use crate::render::style::Tone;
 use crate::render::table::Align;
 use crate::render::table::Cell;
 use crate::render::table::Table;
+use crate::render::units::count;
 use crate::run_params;
 use crate::run_params::ParamArgs;
 
@@ -81,6 +83,9 @@ pub(crate) struct BackfillArgs {
     output: Format,
 }
 
+/// For how many parts of a range it is looked up what is in the cache: on AWS each costs some requests.
+const MOST_LOOKED_UP: usize = 1000;
+
 /// A part of the range.
 #[derive(serde::Serialize)]
 struct Row {
@@ -89,10 +94,22 @@ struct Row {
     run: RunId,
     /// How it stood before this backfill, or how it came out.
     status: &'static str,
+    /// What its run would take from the cache, where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hits: Option<Hits>,
     #[serde(skip)]
     state: State,
     #[serde(skip)]
     again: Option<u32>,
+}
+
+/// What a run would take from the cache.
+#[derive(serde::Serialize)]
+struct Hits {
+    /// The steps whose results are there.
+    cached: Vec<StepName>,
+    /// How many steps there are.
+    steps: usize,
 }
 
 pub(crate) async fn run(context: &Context, args: &BackfillArgs) -> CommandResult {
@@ -116,6 +133,7 @@ pub(crate) async fn run(context: &Context, args: &BackfillArgs) -> CommandResult
     let identity = Identity { pipeline: &release.pipeline, revision: release.revision(), params: &params };
     let mut rows = rows(&environment, &identity, &times, args.every).await?;
     if args.dry_run {
+        look_up_hits(&environment, &release, &params, &mut rows).await;
         show(context, args, &rows);
         return Ok(ExitCode::Ok);
     }
@@ -185,9 +203,26 @@ async fn rows(
             let name = RunName { run: run.clone(), pipeline: identity.pipeline.clone() };
             State::of(records.result(&name).await?.map(|result| result.status))
         };
-        Ok(Row { partition: every.label(*time), time: *time, run, status: state.as_str(), state, again })
+        let (partition, status) = (every.label(*time), state.as_str());
+        Ok(Row { partition, time: *time, run, status, hits: None, state, again })
     });
     all(reads, AT_ONCE).await.into_iter().collect()
+}
+
+/// Looks up what the runs that are to come would find in the cache.
+async fn look_up_hits(
+    environment: &Environment,
+    release: &Release,
+    params: &BTreeMap<FieldName, Value>,
+    rows: &mut [Row],
+) {
+    let is_asked = |row: &&mut Row| matches!(row.state, State::New | State::Failed);
+    let mut asked: Vec<&mut Row> = rows.iter_mut().filter(is_asked).take(MOST_LOOKED_UP).collect();
+    let times: Vec<Scheduled> = asked.iter().map(|row| Scheduled::in_utc(row.time)).collect();
+    let found = environment.cached_steps(release, params, &times).await;
+    for (row, cached) in asked.iter_mut().zip(found) {
+        row.hits = Some(Hits { cached, steps: release.steps.len() });
+    }
 }
 
 struct Backfill<'a> {
@@ -277,6 +312,7 @@ impl Backfill<'_> {
             models: self.environment.pin_models(self.release).await?,
             object: None,
             scheduled: Some(Scheduled::in_utc(row.time)),
+            follows: None,
             cache: RunCache::default(),
             redrives: None,
             source: self.source.clone(),
@@ -296,7 +332,12 @@ fn show(context: &Context, args: &BackfillArgs, rows: &[Row]) {
     if args.output == Format::Json {
         return context.printer.json(&rows);
     }
-    let mut table = Table::new([("PARTITION", Align::Left), ("STATUS", Align::Left), ("RUN", Align::Left)]);
+    let mut table = Table::new([
+        ("PARTITION", Align::Left),
+        ("STATUS", Align::Left),
+        ("CACHED", Align::Left),
+        ("RUN", Align::Left),
+    ]);
     for row in rows {
         let tone = match row.status {
             "succeeded" | "done" => Tone::Good,
@@ -304,7 +345,13 @@ fn show(context: &Context, args: &BackfillArgs, rows: &[Row]) {
             _ => Tone::Warn,
         };
         let run = if row.status == "new" { String::new() } else { row.run.to_string() };
-        table.row([Cell::new(Tone::Plain, &row.partition), Cell::new(tone, row.status), Cell::new(Tone::Dim, run)]);
+        let hits = row.hits.as_ref().map(|hits| format!("{} of {}", hits.cached.len(), count(hits.steps, "step")));
+        table.row([
+            Cell::new(Tone::Plain, &row.partition),
+            Cell::new(tone, row.status),
+            Cell::from(hits.unwrap_or_default()),
+            Cell::new(Tone::Dim, run),
+        ]);
     }
     context.printer.data(&table.render(&context.printer.out));
 }

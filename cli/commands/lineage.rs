@@ -126,8 +126,9 @@ impl<S: ObjectStore> Tree<'_, S> {
             return Ok(node);
         }
         self.code(&mut node, spec).await?;
+        let params = spec.names.params(&self.view.record.params);
         for parameter in spec.params_used() {
-            if let Some(value) = self.view.record.params.get(parameter) {
+            if let Some(value) = params.get(parameter) {
                 node.children.push(LineageNode::new(format!("params.{parameter}"), value.to_string()));
             }
         }
@@ -160,6 +161,13 @@ impl<S: ObjectStore> Tree<'_, S> {
                     node.children.push(LineageNode::new(source.to_string(), detail).child(maker));
                 }
             }
+        }
+        if let Some(map) = &spec.map {
+            let mut items = LineageNode::new(format!("items {}", map.over), "");
+            if let Some(step) = map.maker() {
+                items = items.child(Box::pin(self.step(step.as_str())).await?);
+            }
+            node.children.push(items);
         }
         for step in &spec.reads_metrics {
             let maker = Box::pin(self.step(step.as_str())).await?;

@@ -163,6 +163,7 @@ impl Redrive<'_> {
             cache: RunCache { off: before.cache.off, fresh },
             redrives: Some(before.run.clone()),
             scheduled: before.scheduled.clone(),
+            follows: before.follows.clone(),
             source,
             started_at,
             deadline: release.runs.deadline(started_at),

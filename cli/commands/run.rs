@@ -168,6 +168,7 @@ async fn record(
         models: environment.pin_models(release).await?,
         object,
         scheduled: None,
+        follows: None,
         cache: RunCache { off: args.no_cache, fresh },
         redrives,
         source,

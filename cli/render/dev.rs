@@ -11,13 +11,19 @@ use super::units::count;
 /// An event as a line for people: `07:50:12Z run 20261125-075012-… of nightly begins (schedule rate(1 minute))`.
 pub(crate) fn line(event: &KeeperEvent, now: UtcTime, watched: &Path) -> String {
     let text = match event {
-        KeeperEvent::Awaits { pipelines, schedules, objects } => format!(
-            "{} live, with {} and {} that waits for files in {}",
-            count(*pipelines, "pipeline"),
-            count(*schedules, "schedule"),
-            count(*objects, "trigger"),
-            watched.display()
-        ),
+        KeeperEvent::Awaits { pipelines, schedules, objects, ends } => {
+            let ends = match ends {
+                0 => String::new(),
+                ends => format!("; ends of {} are waited for", count(*ends, "pipeline")),
+            };
+            format!(
+                "{} live, with {} and {} that waits for files in {}{ends}",
+                count(*pipelines, "pipeline"),
+                count(*schedules, "schedule"),
+                count(*objects, "trigger"),
+                watched.display()
+            )
+        }
         KeeperEvent::Begins { pipeline, run, by } => {
             let by = by.as_ref().map(|by| format!(" ({by})")).unwrap_or_default();
             format!("run {run} of {pipeline} begins{by}")
@@ -37,8 +43,8 @@ pub(crate) fn line(event: &KeeperEvent, now: UtcTime, watched: &Path) -> String 
 pub(crate) fn json_line(event: &KeeperEvent, now: UtcTime) -> String {
     let time = now.to_string();
     let object = match event {
-        KeeperEvent::Awaits { pipelines, schedules, objects } => {
-            json!({"event": "awaits", "time": time, "pipelines": pipelines, "schedules": schedules, "objects": objects})
+        KeeperEvent::Awaits { pipelines, schedules, objects, ends } => {
+            json!({"event": "awaits", "time": time, "pipelines": pipelines, "schedules": schedules, "objects": objects, "ends": ends})
         }
         KeeperEvent::Begins { pipeline, run, by } => {
             json!({"event": "begins", "time": time, "pipeline": pipeline, "run": run, "by": by})

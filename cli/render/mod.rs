@@ -15,6 +15,7 @@ pub(crate) mod plan_cloud;
 mod plan_forecast;
 pub(crate) mod plan_markdown;
 mod plan_resources;
+mod plan_skips;
 pub(crate) mod plan_text;
 pub(crate) mod redrive;
 pub(crate) mod run_summary;

@@ -57,7 +57,9 @@ impl<'a> Forecast<'a> {
         let never = |what: &StepForecast| *what == StepForecast::Runs(RerunReason::NeverRan);
         self.steps.iter().any(|(_, what)| never(what))
             && self.steps.iter().all(|(_, what)| match what {
-                StepForecast::Runs(RerunReason::NeverRan | RerunReason::CacheOff | RerunReason::Finally)
+                StepForecast::Runs(
+                    RerunReason::NeverRan | RerunReason::CacheOff | RerunReason::Finally | RerunReason::Listing,
+                )
                 | StepForecast::Depends(_) => true,
                 StepForecast::Cached
                 | StepForecast::Runs(RerunReason::Expired | RerunReason::Object | RerunReason::Changed { .. }) => false,
@@ -86,6 +88,9 @@ pub(crate) fn rerun_reason(reason: &RerunReason, style: &Style) -> String {
         RerunReason::CacheOff => "its cache is turned off".to_owned(),
         RerunReason::Finally => "steps under `finally:` run every time".to_owned(),
         RerunReason::Object => "it takes the object that starts the run".to_owned(),
+        RerunReason::Listing => {
+            "it lists the objects that it maps over; each that was seen before is cached".to_owned()
+        }
         RerunReason::Expired => "its last result is too old or gone".to_owned(),
         RerunReason::Changed { what, before, after } => {
             let what = one_line(what);

@@ -12,6 +12,7 @@ use super::plan_access;
 use super::plan_forecast;
 use super::plan_forecast::Forecast;
 use super::plan_resources;
+use super::plan_skips;
 use super::plan_text;
 use super::style::Style;
 use super::style::one_line;
@@ -161,6 +162,17 @@ fn details(plan: &Plan, change: &PipelineChange) -> String {
     if !diff.is_empty() {
         let fence = fence(&diff);
         text.push_str(&format!("{fence}diff\n{diff}{fence}\n\n"));
+    }
+    let (rules, hidden) = plan_skips::skips(change, release);
+    if !rules.is_empty() {
+        text.push_str(&format!("{}:\n\n", plan_skips::TITLE));
+        for (step, said) in &rules {
+            text.push_str(&format!("- {}: {}\n", escape(step), escape(&shorten(said))));
+        }
+        if hidden > 0 {
+            text.push_str(&format!("- … and {}\n", count(hidden, "more rule")));
+        }
+        text.push('\n');
     }
     if let Some(forecast) = Forecast::new(change, release) {
         text.push_str(&format!("{}.\n\n", escape(&forecast.title())));

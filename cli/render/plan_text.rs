@@ -19,6 +19,7 @@ use super::plan_forecast::reason_text;
 pub(crate) use super::plan_forecast::rerun_reason;
 use super::plan_forecast::running_order;
 use super::plan_resources::resources;
+use super::plan_skips;
 use super::style::Style;
 use super::style::Tone;
 use super::style::columns;
@@ -186,7 +187,24 @@ fn pipeline(text: &mut String, release: Option<&Release>, change: &PipelineChang
             fields(text, &step.fields, 8, style);
         }
     }
+    skips(text, change, release, style);
     forecast(text, change, release, style);
+}
+
+fn skips(text: &mut String, change: &PipelineChange, release: Option<&Release>, style: &Style) {
+    let (rules, hidden) = plan_skips::skips(change, release);
+    if rules.is_empty() {
+        return;
+    }
+    text.push_str(&format!("\n    {}\n", plan_skips::TITLE));
+    let widest = rules.iter().map(|(step, _)| columns(step)).max().unwrap_or(0);
+    for (step, said) in &rules {
+        let said = style.fit(said, style.width.saturating_sub(widest + 8).max(20));
+        text.push_str(&format!("      {step:widest$}  {said}\n"));
+    }
+    if hidden > 0 {
+        text.push_str(&format!("      {} and {}\n", style.ellipsis(), count(hidden, "more rule")));
+    }
 }
 
 /// What is said beside the name of a pipeline.

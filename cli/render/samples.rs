@@ -89,6 +89,8 @@ pub(super) fn step(phase: Phase, step: &str, parents: &[&str]) -> (StepName, Ste
         cache: CachePolicy::On,
         compute: Compute::Auto,
         image: None,
+        names: Default::default(),
+        within: Vec::new(),
     };
     (name(step), spec)
 }
@@ -391,6 +393,7 @@ pub(super) fn run_record() -> RunRecord {
         models: BTreeMap::new(),
         object: None,
         scheduled: None,
+        follows: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),

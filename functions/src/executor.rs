@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
+use liminal_schemas::map::ListedObject;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
@@ -43,6 +44,8 @@ pub struct AttemptJob {
     pub params: Arc<BTreeMap<FieldName, Value>>,
     /// Content of the inputs that are outputs of other steps, or models.
     pub inputs: BTreeMap<FieldName, Artifact>,
+    /// Inputs that are objects of buckets, and are brought from there.
+    pub objects: BTreeMap<FieldName, GivenObjects>,
     /// Where the release's secrets are found.
     pub secrets: Arc<BTreeMap<FieldName, SecretRef>>,
     /// How the other steps came out: for steps under `finally:` alone.
@@ -53,6 +56,29 @@ pub struct AttemptJob {
     pub timeout: Duration,
     /// Whether the attempt is to stop.
     pub stop: watch::Receiver<Stop>,
+}
+
+/// Objects of buckets that an attempt is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GivenObjects {
+    /// One, as a file.
+    One(ListedObject),
+    /// Several, as the files of a directory, by their names there.
+    Several(BTreeMap<String, ListedObject>),
+}
+
+impl GivenObjects {
+    /// What they are known by, without reading them.
+    pub fn content(&self) -> Digest {
+        match self {
+            Self::One(object) => object.content(),
+            Self::Several(objects) => {
+                let each: BTreeMap<&String, Digest> =
+                    objects.iter().map(|(name, object)| (name, object.content())).collect();
+                Digest::of_document(&each)
+            }
+        }
+    }
 }
 
 /// Whether, and how, an attempt is to stop.

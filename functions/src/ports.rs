@@ -6,6 +6,8 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use liminal_schemas::map::ListedObject;
+use liminal_schemas::map::ObjectFilter;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
@@ -243,6 +245,36 @@ pub trait Nonces: Send + Sync + 'static {
     fn fraction(&self) -> f64;
 }
 
+/// Lists objects of any bucket: what a step may map over.
+pub trait Buckets: Send + Sync + 'static {
+    /// The objects that a filter means, in the order of their keys, and no more than `most` of them.
+    fn list(
+        &self,
+        filter: &ObjectFilter,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<ListedObject>, BucketsError>> + Send;
+}
+
+/// Why objects could not be listed.
+#[derive(Debug, thiserror::Error)]
+#[error("objects {objects} can not be listed")]
+pub struct BucketsError {
+    /// Which.
+    pub objects: String,
+    /// The cause.
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// No buckets besides the store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoBuckets;
+
+impl Buckets for NoBuckets {
+    async fn list(&self, filter: &ObjectFilter, _: usize) -> Result<Vec<ListedObject>, BucketsError> {
+        Err(BucketsError { objects: filter.to_string(), source: "there are no buckets here".into() })
+    }
+}
+
 /// All that a runner works with: one implementation of each port, and who the runner is among others.
 pub trait Platform: Send + Sync + 'static {
     /// Keeps objects.
@@ -255,6 +287,8 @@ pub trait Platform: Send + Sync + 'static {
     type Clock: Clock;
     /// Draws random values.
     type Nonces: Nonces;
+    /// Lists objects of other buckets.
+    type Buckets: Buckets;
 
     /// The object store.
     fn store(&self) -> &Self::Store;
@@ -266,6 +300,8 @@ pub trait Platform: Send + Sync + 'static {
     fn clock(&self) -> &Self::Clock;
     /// The source of random values.
     fn nonces(&self) -> &Self::Nonces;
+    /// The buckets that steps map over.
+    fn buckets(&self) -> &Self::Buckets;
 
     /// The queue that messages for a step of a run go to. `spec` is the step as the run's release has it.
     fn queue_for(&self, pipeline: &PipelineName, run: &RunId, step: &StepName, spec: &StepSpec) -> String;

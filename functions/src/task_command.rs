@@ -143,7 +143,7 @@ mod tests {
         insta::assert_snapshot!(problem(&[]), @"the arguments of a task begin with `task`");
         insta::assert_snapshot!(problem(&["serve"]), @"the arguments of a task begin with `task`");
         insta::assert_snapshot!(problem(&["task", "--pipeline", "p", "--run", "20261124-1", "--step", "s"]), @"the arguments of a task need --attempt");
-        insta::assert_snapshot!(problem(&["task", "--step", "../x"]), @"`../x` is no step name: it must start with a lower-case letter");
+        insta::assert_snapshot!(problem(&["task", "--step", "../x"]), @"`..` is no step name: it must start with a lower-case letter");
         insta::assert_snapshot!(problem(&["task", "--attempt", "two"]), @"`two` is no number");
         insta::assert_snapshot!(problem(&["task", "--attempt"]), @"a task takes no argument `--attempt`");
     }

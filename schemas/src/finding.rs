@@ -229,6 +229,8 @@ codes! {
     TriggerFails "L0306" "A trigger starts runs that can not run",
     TriggerLoop "L0307" "A trigger would wait for liminal's own objects",
     TriggerTwice "L0308" "A trigger is written twice",
+    PipelineCycle "L0309" "A pipeline contains itself",
+    TriggerCycle "L0310" "Pipelines start each other",
     ExpressionSyntax "L0401" "An expression can not be read",
     ExpressionType "L0402" "An expression does not give true or false",
     TemplateSyntax "L0403" "A template can not be read",

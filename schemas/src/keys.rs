@@ -46,6 +46,14 @@ pub fn open_runs_prefix(pipeline: &PipelineName) -> String {
     format!("{OPEN_PREFIX}{pipeline}/")
 }
 
+/// There while some live pipeline waits for ends of runs of this one: their marks are then left to whoever starts it.
+pub fn listeners(pipeline: &PipelineName) -> String {
+    format!("{LISTENERS_PREFIX}{pipeline}")
+}
+
+/// All pipelines whose ends are waited for.
+pub const LISTENERS_PREFIX: &str = "listeners/";
+
 /// A run that waits until others of its pipeline have ended.
 pub fn waiting_run(pipeline: &PipelineName, run: &RunId) -> String {
     format!("{}{run}", waiting_prefix(pipeline))
@@ -146,9 +154,14 @@ pub fn cancel(pipeline: &PipelineName, run: &RunId) -> String {
     format!("{}cancel.json", run_prefix(pipeline, run))
 }
 
+/// All that belongs to the steps of a run.
+pub fn steps_prefix(pipeline: &PipelineName, run: &RunId) -> String {
+    format!("{}steps/", run_prefix(pipeline, run))
+}
+
 /// All that belongs to a step of a run.
 pub fn step_prefix(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
-    format!("{}steps/{step}/", run_prefix(pipeline, run))
+    format!("{}{}/", steps_prefix(pipeline, run), step.segment())
 }
 
 /// The record that ends a step, or an item. Those of the items of a block lie together, so that one listing tells which of

@@ -25,6 +25,7 @@ pub mod release;
 pub mod run;
 pub mod run_policy;
 pub mod schedule;
+pub mod skipping;
 pub mod state;
 pub mod step;
 mod suggestion;

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::digest::Digest;
 use crate::name::FieldName;
 use crate::name::StepName;
 use crate::run::Failure;
@@ -60,7 +61,7 @@ impl MapSpec {
     pub fn maker(&self) -> Option<&StepName> {
         match &self.over {
             MapSource::Files { step, .. } | MapSource::Rows { step, .. } => Some(step),
-            MapSource::Values(_) | MapSource::Param { .. } => None,
+            MapSource::Values(_) | MapSource::Param { .. } | MapSource::Objects(_) => None,
         }
     }
 }
@@ -90,6 +91,42 @@ pub enum MapSource {
         /// Its output.
         output: FieldName,
     },
+    /// The objects of a bucket that are there when the step begins, in the order of their keys.
+    Objects(ObjectFilter),
+}
+
+/// Objects of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectFilter {
+    /// The bucket; none for that of the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// What their keys begin with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// What their keys end with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub suffix: String,
+}
+
+impl ObjectFilter {
+    /// Whether a key is meant. One that ends with `/` stands for a folder.
+    pub fn is(&self, key: &str) -> bool {
+        key.starts_with(&self.prefix)
+            && key.ends_with(&self.suffix)
+            && key.len() >= self.prefix.len() + self.suffix.len()
+            && !key.ends_with('/')
+    }
+}
+
+impl fmt::Display for ObjectFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.bucket {
+            Some(bucket) => write!(f, "s3://{bucket}/{}", self.prefix)?,
+            None => f.write_str(&self.prefix)?,
+        }
+        if self.suffix.is_empty() { Ok(()) } else { write!(f, "*{}", self.suffix) }
+    }
 }
 
 impl fmt::Display for MapSource {
@@ -99,6 +136,7 @@ impl fmt::Display for MapSource {
             Self::Param { name } => write!(f, "params.{name}"),
             Self::Files { step, output } => write!(f, "{step}.{output}"),
             Self::Rows { step, output } => write!(f, "rows of {step}.{output}"),
+            Self::Objects(filter) => write!(f, "objects {filter}"),
         }
     }
 }
@@ -200,6 +238,40 @@ pub enum Item {
     },
     /// Several files of a directory, by path below it.
     Files(BTreeMap<String, ListedFile>),
+    /// An object of a bucket.
+    Object(ListedObject),
+    /// Several objects, by what their keys have behind the prefix.
+    Objects(BTreeMap<String, ListedObject>),
+}
+
+/// An object as it was listed. Its content stays where it is until an attempt is given it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedObject {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The entity tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The version, where the listing tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl ListedObject {
+    /// What its content is known by, without reading it.
+    pub fn content(&self) -> Digest {
+        let tag = self.etag.as_deref().or(self.version.as_deref());
+        Digest::of_document(&("object", tag, self.bytes))
+    }
+
+    /// `s3://bucket/key`.
+    pub fn uri(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
 }
 
 impl Item {
@@ -209,12 +281,19 @@ impl Item {
             Self::Value(Value::Text(text)) => text.clone(),
             Self::Value(value) => serde_json::to_string(value).unwrap_or_default(),
             Self::File { name, .. } => name.clone(),
-            Self::Files(files) => match (files.keys().next(), files.keys().next_back()) {
-                (Some(first), Some(last)) if first != last => format!("{first} … {last}"),
-                (Some(only), _) => only.clone(),
-                (None, _) => String::new(),
-            },
+            Self::Files(files) => ends(files.keys()),
+            Self::Object(object) => object.key.clone(),
+            Self::Objects(objects) => ends(objects.values().map(|object| &object.key)),
         }
+    }
+}
+
+/// The first and the last of several names.
+fn ends<'n>(mut names: impl DoubleEndedIterator<Item = &'n String>) -> String {
+    match (names.next(), names.next_back()) {
+        (Some(first), Some(last)) => format!("{first} … {last}"),
+        (Some(only), None) => only.clone(),
+        (None, _) => String::new(),
     }
 }
 

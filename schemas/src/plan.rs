@@ -215,6 +215,8 @@ pub enum RerunReason {
     Expired,
     /// It takes the object that starts the run, which is known only then.
     Object,
+    /// It maps over objects, which are known only when it lists them.
+    Listing,
     /// A part of its key differs: what it is, before, after.
     Changed {
         /// The part, as a path: `code/train.py`, `params.seed`, `inputs.data`.

@@ -47,6 +47,9 @@ pub struct RunRecord {
     /// The time that it is for; none for a run that is for the time at which it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<Scheduled>,
+    /// The run whose end started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<EndedRun>,
     /// How the run treats results of earlier runs.
     #[serde(default)]
     pub cache: RunCache,
@@ -121,6 +124,19 @@ pub struct TriggerObject {
     pub version: Option<String>,
     /// Its content.
     pub artifact: Artifact,
+}
+
+/// A run whose end started another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndedRun {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub status: RunStatus,
+    /// How many runs led to the one that it started, each by its end.
+    pub hops: u32,
 }
 
 /// How a run treats results of earlier runs.
@@ -239,6 +255,9 @@ pub struct WaitingRun {
     /// The time that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<Scheduled>,
+    /// The run whose end starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<EndedRun>,
     /// What starts it.
     pub started_by: String,
     /// Since when it waits.

@@ -1,5 +1,6 @@
 //! A step as a release lists it: fully resolved, nothing left to look up in the definition.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::StepName;
 use crate::template::Template;
+use crate::value::Value;
 
 /// The output name under which a step's `metrics:` file is known to others: `inputs: {scores: train.metrics}`.
 pub const METRICS_OUTPUT: &str = "metrics";
@@ -74,6 +76,91 @@ pub struct StepSpec {
     /// The container image that attempts run in, where images are used at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What names in it stand for, where that is not what they say: in steps of sub-pipelines, and in those that read the
+    /// metrics of one.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
+    /// The conditions of the sub-pipelines that it is part of, the outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Condition>,
+}
+
+/// What names in a step stand for, where that is not the parameter of the run or the step of that name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Names {
+    /// Parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<FieldName, ParamBinding>,
+    /// Steps whose metrics its expressions read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<StepName, StepName>,
+}
+
+impl Names {
+    /// Whether all names stand for what they say.
+    pub fn is_empty(&self) -> bool {
+        self.params.is_empty() && self.metrics.is_empty()
+    }
+
+    /// The parameters of a run as the step knows them.
+    pub fn params<'a>(&self, run: &'a BTreeMap<FieldName, Value>) -> Cow<'a, BTreeMap<FieldName, Value>> {
+        if self.params.is_empty() {
+            return Cow::Borrowed(run);
+        }
+        let mut params = run.clone();
+        for (name, binding) in &self.params {
+            match binding {
+                ParamBinding::Value(value) => drop(params.insert(name.clone(), value.clone())),
+                ParamBinding::Param(outer) => match run.get(outer) {
+                    Some(value) => drop(params.insert(name.clone(), value.clone())),
+                    None => drop(params.remove(name)),
+                },
+            }
+        }
+        Cow::Owned(params)
+    }
+
+    /// The parameter of the run that a name stands for, if it stands for one.
+    pub fn run_param<'a>(&'a self, name: &'a FieldName) -> Option<&'a FieldName> {
+        match self.params.get(name) {
+            None => Some(name),
+            Some(ParamBinding::Param(outer)) => Some(outer),
+            Some(ParamBinding::Value(_)) => None,
+        }
+    }
+
+    /// The step that a name in an expression stands for.
+    pub fn step<'a>(&'a self, name: &'a StepName) -> &'a StepName {
+        self.metrics.get(name).unwrap_or(name)
+    }
+}
+
+/// What a parameter of a sub-pipeline stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamBinding {
+    /// A value that the definition gives.
+    Value(Value),
+    /// A parameter of the run.
+    Param(FieldName),
+}
+
+/// The condition of a sub-pipeline, as each of its steps has it: all are skipped when it is false.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Condition {
+    /// The step that the sub-pipeline is.
+    pub step: StepName,
+    /// The expression (CEL).
+    pub when: String,
+    /// What names in it stand for.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
+    /// Steps whose metrics it reads.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reads_metrics: BTreeSet<StepName>,
+    /// Parameters that it reads.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reads_params: BTreeSet<FieldName>,
 }
 
 /// Which AWS service carries the attempts of a step out. No part of a cache key: it changes no result.
@@ -440,6 +527,8 @@ impl StepSpec {
             cache: self.cache,
             compute: self.compute,
             image: self.image.clone(),
+            names: self.names.clone(),
+            within: Vec::new(),
         }
     }
 
@@ -458,10 +547,21 @@ impl StepSpec {
                 None
             }
         });
-        made.chain(&self.reads_metrics).chain(self.map.as_ref().and_then(MapSpec::maker)).collect()
+        let read = self.within.iter().flat_map(|condition| &condition.reads_metrics).chain(&self.reads_metrics);
+        made.chain(read).chain(self.map.as_ref().and_then(MapSpec::maker)).collect()
     }
 
-    /// The parameters that can change what the step does.
+    /// The parameters of the run that can change what the step does, or whether it does it.
+    pub fn run_params_used(&self) -> BTreeSet<&FieldName> {
+        let own = self.params_used().into_iter().filter_map(|name| self.names.run_param(name));
+        let conditions = self
+            .within
+            .iter()
+            .flat_map(|condition| condition.reads_params.iter().filter_map(|name| condition.names.run_param(name)));
+        own.chain(conditions).collect()
+    }
+
+    /// The parameters that can change what the step does, as the step names them.
     pub fn params_used(&self) -> BTreeSet<&FieldName> {
         let mut used: BTreeSet<&FieldName> = self.reads_params.iter().collect();
         used.extend(self.inputs.values().filter_map(|source| match source {

@@ -179,6 +179,8 @@ fn job(attempt: u32) -> AttemptJob {
         cache: CachePolicy::Off,
         compute: Default::default(),
         image: None,
+        names: Default::default(),
+        within: Vec::new(),
     };
     AttemptJob {
         project: ProjectName::new("bench").expect("a name"),
@@ -191,6 +193,7 @@ fn job(attempt: u32) -> AttemptJob {
         spec: Arc::new(spec),
         params: Arc::default(),
         inputs: BTreeMap::new(),
+        objects: Default::default(),
         secrets: Arc::default(),
         run_status: None,
         scheduled: liminal_schemas::run::Scheduled::in_utc(liminal_schemas::time::UtcTime::from_millis(

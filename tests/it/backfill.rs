@@ -46,11 +46,11 @@ fn days(project: &Project) -> Vec<String> {
 fn a_range_is_run_in_order_and_only_once() {
     let project = project();
     insta::assert_snapshot!(project.ok(&[&RANGE[..], &["--dry-run"]].concat()), @"
-    PARTITION   STATUS
-    2026-01-01  new
-    2026-01-02  new
-    2026-01-03  new
-    2026-01-04  new
+    PARTITION   STATUS  CACHED
+    2026-01-01  new     0 of 1 step
+    2026-01-02  new     0 of 1 step
+    2026-01-03  new     0 of 1 step
+    2026-01-04  new     0 of 1 step
     ");
     let _ = backfill(&project, &[]).exits(0).prints("succeeded");
     let all = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"];
@@ -150,4 +150,50 @@ fn a_range_that_makes_no_sense_is_refused_with_what_to_write() {
     let _ = refused("2026-02-30", "2026-03-01", "day").says("--from YYYY-MM-DD");
     let _ = refused("2026-02-01", "tomorrow", "day").says("--to YYYY-MM-DD");
     let _ = refused("2024-01-01", "2026-01-01", "hour").says("at most 10000");
+}
+
+/// One step that is the same for every day, and one that is another for each.
+const DAYS: &str = "  \
+  p:
+    params: {times: 1}
+    steps:
+      table: {run: [sh, -c, 'echo table > \"$1\"', sh, \"{{ outputs.o }}\"], outputs: {o: o.txt}}
+      day:
+        run: [sh, -c, 'cat \"$1\" > \"$3\"; echo \"$2\" >> \"$3\"', sh, \"{{ inputs.t }}\", \"{{ run.partition }}\", \"{{ outputs.o }}\"]
+        inputs: {t: table.o}
+        outputs: {o: o.txt}
+      again:
+        run: [sh, -c, 'seq 1 \"$1\"', sh, \"{{ params.times }}\"]
+";
+
+const TWO_DAYS: [&str; 6] = ["backfill", "p", "--from", "2026-01-02", "--to", "2026-01-03"];
+
+#[test]
+fn a_dry_run_says_what_each_part_would_take_from_the_cache() {
+    let project = Project::new(&format!("project: demo\npipelines:\n{DAYS}"));
+    let _ = project.liminal(&["backfill", "p", "--from", "2026-01-02", "--to", "2026-01-02"]).exits(0);
+    let listed = project.ok(&[&TWO_DAYS[..], &["--dry-run", "--set", "times=2"]].concat());
+    insta::assert_snapshot!(listed, @r"
+    PARTITION   STATUS  CACHED
+    2026-01-02  new     2 of 3 steps
+    2026-01-03  new     1 of 3 steps
+    ");
+    let rows = project.json(&[&TWO_DAYS[..], &["--dry-run", "--set", "times=2", "-o", "json"]].concat());
+    assert_eq!(rows[0]["hits"]["cached"], serde_json::json!(["day", "table"]), "{rows}");
+}
+
+#[test]
+fn a_range_is_run_on_aws_as_it_is_here() {
+    let emulator = liminal_emulators::shared_ministack();
+    let project = Project::in_git(&crate::aws::definition("demo-backfill", DAYS));
+    let project = crate::aws::with_bucket(project, emulator, "demo-backfill");
+    let _ = project.commit("first");
+    let _ = project.liminal(&["apply", "-y", "-e", "dev"]).exits(0);
+    let on = |more: &[&str]| project.liminal(&[&TWO_DAYS[..], more, &["-e", "dev"]].concat());
+    let _ = on(&["--dry-run"]).exits(0).prints("2026-01-03  new     0 of 3 steps");
+    let _ = on(&["--max-concurrent", "2"]).exits(0).prints("succeeded");
+    let _ = on(&["--dry-run"]).exits(0).prints("2026-01-03  done");
+    let _ = on(&["--dry-run", "--set", "times=2"]).exits(0).prints("2026-01-03  new     2 of 3 steps");
+    assert_eq!(project.ok(&["artifacts", "cat", "day.o", "-e", "dev"]), "table\n2026-01-03\n");
+    let _ = project.liminal(&["destroy", "-y", "--allow-destroy", "-e", "dev"]);
 }

@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const COUNTING: &str = "project: demo\npipelines:\n  score:\n    triggers: [{object: {prefix: in/, suffix: .csv}}]\n    steps:\n      count:\n        run: [sh, -c, 'wc -l < $1 > $2', sh, \"{{ inputs.rows }}\", \"{{ outputs.o }}\"]\n        inputs: {rows: trigger.object}\n        outputs: {o: o.txt}\n";
 
 /// `liminal dev`, and the lines that it prints.
-struct Dev {
+pub struct Dev {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Dev {
-    fn start(project: &Project, args: &[&str]) -> Self {
+    pub fn start(project: &Project, args: &[&str]) -> Self {
         let mut child = project.command(&[&["dev"], args].concat()).spawn().expect("started");
         let stdout = child.stdout.take().expect("piped");
         let (sender, lines) = mpsc::channel();
@@ -35,7 +35,7 @@ impl Dev {
     }
 
     /// Waits for a line with a text in it.
-    fn says(&self, text: &str) -> String {
+    pub fn says(&self, text: &str) -> String {
         let mut said = Vec::new();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -47,7 +47,7 @@ impl Dev {
     }
 
     /// Presses Ctrl-C, and gives the exit code and the lines that were left.
-    fn interrupt(mut self) -> (Option<i32>, Vec<String>) {
+    pub fn interrupt(mut self) -> (Option<i32>, Vec<String>) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
         self.child.stdout = Some(

@@ -35,6 +35,8 @@ impl Results {
     ) -> T {
         let mut results = Self::default();
         results.asked_entries.get_mut().extend(keys);
+        // What it asks for first is told by asking.
+        let _ = forecast(&results);
         for _ in 0..MOST_ROUNDS {
             if !results.look_up(store).await {
                 break;

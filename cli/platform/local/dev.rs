@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use liminal_functions::local::buckets::OWN_BUCKET;
 use liminal_functions::local::keeper;
 use liminal_functions::local::keeper::KeepOptions;
 use liminal_functions::local::keeper::KeeperEvent;
@@ -21,9 +22,6 @@ use crate::platform::Environment;
 use crate::platform::Keep;
 use crate::render::dev;
 
-/// What the bucket of an environment of this machine is called.
-const BUCKET: &str = "local";
-
 impl Local {
     /// Keeps the environment going until Ctrl-C.
     pub(in crate::platform) async fn keep(
@@ -35,7 +33,11 @@ impl Local {
     ) -> Result<(), CliError> {
         let folders = self.watched(&keep)?;
         let stop = interrupt::listen(&context.printer, interrupt::ENDS_STEPS)?;
-        let opened = self.opened(context)?;
+        let mut opened = self.opened(context)?;
+        for folder in &folders {
+            opened.buckets = opened.buckets.with(&folder.bucket, folder.folder.clone());
+        }
+        let executor = Arc::new(self.executor_over(opened.buckets.clone()));
         let (sender, mut events) = mpsc::unbounded_channel();
         let watched = folders.first().map_or_else(PathBuf::new, |folder| folder.folder.clone());
         let options = KeepOptions {
@@ -47,7 +49,7 @@ impl Local {
             stop,
             events: sender,
         };
-        let keeping = keeper::keep(&opened, self.artifacts().clone(), Arc::new(self.executor()), options);
+        let keeping = keeper::keep(&opened, self.artifacts().clone(), executor, options);
         let telling = async {
             while let Some(event) = events.recv().await {
                 match keep.output {
@@ -64,17 +66,22 @@ impl Local {
         kept.or_failed(|| "the environment can not be kept".to_owned())
     }
 
+    /// The folder beside those of environments that stands for what is outside of them.
+    pub(super) fn dev_folder(&self) -> PathBuf {
+        self.root.parent().unwrap_or(&self.root).join("dev")
+    }
+
     /// The folders that stand for buckets, the environment's own first. That one is made if it is not there.
     fn watched(&self, keep: &Keep) -> Result<Vec<WatchedFolder>, CliError> {
         let own = match &keep.watch_dir {
             Some(folder) => folder.clone(),
             None => {
-                let folder = self.root.parent().unwrap_or(&self.root).join("dev").join("objects");
+                let folder = self.dev_folder().join("objects");
                 std::fs::create_dir_all(&folder).or_failed(|| format!("{} can not be made", folder.display()))?;
                 folder
             }
         };
-        let own = (BUCKET.to_owned(), own);
+        let own = (OWN_BUCKET.to_owned(), own);
         let all = std::iter::once(&own).chain(&keep.buckets);
         all.map(|(bucket, folder)| {
             let found = folder.canonicalize().or_failed(|| format!("{} can not be watched", folder.display()))?;

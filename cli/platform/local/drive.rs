@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use liminal_functions::clock::SystemClock;
 use liminal_functions::local::LocalEnvironment;
+use liminal_functions::local::buckets::FolderBuckets;
 use liminal_functions::local::drive;
 use liminal_functions::local::drive::Drive;
 use liminal_functions::local::drive::DriveError;
@@ -167,10 +168,16 @@ impl Local {
             store: self.store(),
             queue: Arc::new(self.effects.of(opened.queue)),
             locks: self.locks(),
+            buckets: self.buckets(),
         })
     }
 
     pub(super) fn executor(&self) -> LocalExecutor {
+        self.executor_over(self.buckets())
+    }
+
+    /// An executor that knows of other folders for buckets.
+    pub(super) fn executor_over(&self, buckets: FolderBuckets) -> LocalExecutor {
         LocalExecutor::new(LocalExecutorConfig {
             root: self.root.clone(),
             cache_dir: self.settings.cache_dir.clone(),
@@ -179,7 +186,14 @@ impl Local {
             warden: std::env::current_exe().ok(),
             path: self.settings.path.clone(),
             secrets: Arc::new(secret_value),
+            buckets,
         })
+    }
+
+    /// The folders that stand for buckets where nothing else is said.
+    pub(super) fn buckets(&self) -> FolderBuckets {
+        let dev = self.dev_folder();
+        FolderBuckets::new(dev.join("objects"), dev.join("buckets"))
     }
 
     /// A secret without a value would fail its step in the middle of the run: better to say so before it starts.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_schemas::graph::Graph;
+use liminal_schemas::map::MapSpec;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
 use liminal_schemas::step::Action;
@@ -111,8 +112,11 @@ impl Picture {
                     given.entry(step).or_default().insert(output.to_string());
                 }
             }
-            for step in &spec.reads_metrics {
+            for step in spec.within.iter().flat_map(|outer| &outer.reads_metrics).chain(&spec.reads_metrics) {
                 given.entry(step).or_default().insert("metrics".to_owned());
+            }
+            if let Some(step) = spec.map.as_ref().and_then(MapSpec::maker) {
+                given.entry(step).or_default().insert("items".to_owned());
             }
             let ordered = spec.after.iter().filter(|step| !given.contains_key(*step));
             let ordered: Vec<&StepName> = ordered.collect();
@@ -166,8 +170,14 @@ fn node(name: &StepName, spec: &StepSpec) -> Node {
         kind,
         does: does(&spec.action),
         finally: spec.finally,
-        when: spec.when.as_deref().map(one_line),
+        when: condition(spec),
     }
+}
+
+/// All conditions under which a step runs.
+fn condition(spec: &StepSpec) -> Option<String> {
+    let all: Vec<&str> = spec.within.iter().map(|outer| &outer.when).chain(&spec.when).map(String::as_str).collect();
+    (!all.is_empty()).then(|| one_line(&all.join(" and ")))
 }
 
 /// What a step does, in few words.

@@ -67,6 +67,8 @@ impl Binding {
                 }
             }
         }
+        let objects = job.objects.keys().map(|name| (name.clone(), folder.input(name.as_str())));
+        binding.inputs.extend(objects);
         let out = folder.out();
         for (name, output) in &job.spec.outputs {
             let path = output.path.trim_end_matches('/');

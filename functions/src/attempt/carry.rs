@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
+use liminal_schemas::map::ListedObject;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
@@ -33,6 +34,7 @@ use super::process::Process;
 use super::redact::Redactor;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
+use crate::executor::GivenObjects;
 use crate::python::call::PythonCall;
 
 /// The machine that attempts are carried out on: where code, secrets and objects are, and how a process starts.
@@ -71,6 +73,12 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// When one is missing, or is not what its name says.
     fn fetch(&self, inputs: &[(&Artifact, &Path)]) -> Result<(), Failure>;
+
+    /// Puts an object of a bucket where a step expects it, read-only. False when it is gone, or another one by now.
+    ///
+    /// # Errors
+    /// When it can not be read.
+    fn fetch_object(&self, object: &ListedObject, to: &Path) -> Result<bool, Failure>;
 
     /// Puts what an attempt left into the store.
     ///
@@ -245,8 +253,9 @@ async fn launch<H: Host>(
 
 fn launch_here<H: Host>(host: &H, job: &AttemptJob, folder: &AttemptFolder) -> Result<Launched<H::Watch>, Failure> {
     let fetched = job.fetched();
+    let has_inputs = !fetched.is_empty() || !job.objects.is_empty();
     folder
-        .create(!fetched.is_empty(), !job.spec.outputs.is_empty())
+        .create(has_inputs, !job.spec.outputs.is_empty())
         .map_err(|error| failure::infrastructure("making the work folder", &error))?;
     let package = job.package.as_ref().map(|digest| host.package(digest)).transpose()?;
     let code = package.as_ref().map(|package| &*package.code);
@@ -258,6 +267,9 @@ fn launch_here<H: Host>(host: &H, job: &AttemptJob, folder: &AttemptFolder) -> R
         .collect();
     if !inputs.is_empty() {
         host.fetch(&inputs)?;
+    }
+    for (name, objects) in &job.objects {
+        fetch_objects(host, objects, &folder.input(name.as_str()))?;
     }
     make_parents(&binding, folder)?;
     let surroundings = host.surroundings(package.as_ref());
@@ -284,6 +296,23 @@ fn launch_here<H: Host>(host: &H, job: &AttemptJob, folder: &AttemptFolder) -> R
         limits.bound_files(process);
     }
     Ok(Launched { process, watch, capture, program: line.name, call, limits, confined })
+}
+
+fn fetch_objects<H: Host>(host: &H, given: &GivenObjects, to: &Path) -> Result<(), Failure> {
+    let fetch = |object: &ListedObject, path: &Path| match host.fetch_object(object, path)? {
+        true => Ok(()),
+        false => Err(failure::with_hint(
+            failure::user(format!("object {} is gone, or was replaced since the run listed it", object.uri())),
+            "a new run lists the objects again",
+        )),
+    };
+    match given {
+        GivenObjects::One(object) => fetch(object, to),
+        GivenObjects::Several(objects) => {
+            fs::create_dir(to).map_err(|error| failure::infrastructure("making an input directory", &error))?;
+            objects.iter().try_for_each(|(name, object)| fetch(object, &to.join(name)))
+        }
+    }
 }
 
 fn collect<H: Host>(host: &H, job: &AttemptJob, folder: &AttemptFolder) -> Result<AttemptOutcome, Failure> {

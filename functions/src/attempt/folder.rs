@@ -27,8 +27,8 @@ impl AttemptFolder {
     /// The folder of an attempt below `root`. Creates nothing.
     pub fn new(root: &Path, run: &RunId, unit: &Unit, attempt: u32) -> Self {
         let unit = match unit.item {
-            None => unit.step.to_string(),
-            Some(item) => format!("{}.{item}", unit.step),
+            None => unit.step.segment().into_owned(),
+            Some(item) => format!("{}.{item}", unit.step.segment()),
         };
         let run = run_folder(root, run);
         let work = run.join(format!("{unit}.{attempt}"));

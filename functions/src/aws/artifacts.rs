@@ -1,10 +1,13 @@
 //! Artifacts in S3: verified on their way to a step, sent on their way back. The promises are those of the local ones.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
+use liminal_schemas::map::ListedObject;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::DirectoryListing;
 use liminal_schemas::run::Failure;
@@ -14,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::clients::Clients;
 use super::console::described;
+use super::foreign::S3Source;
 use super::place::Place;
 use super::transfer::Addressed;
 use super::transfer::PARTS_FROM;
@@ -26,17 +30,21 @@ use crate::attempt::failure;
 use crate::attempt::outputs::FoundOutput;
 use crate::attempt::outputs::hash_file;
 use crate::protocol::attempt::failure as failed;
+use crate::starter::ForeignObject;
 
 /// The artifacts of an environment.
 #[derive(Clone, Debug)]
 pub struct S3Artifacts {
     transfer: Transfer,
+    source: Arc<S3Source>,
 }
 
 impl S3Artifacts {
     /// The artifacts in a place.
     pub fn new(clients: &Clients, place: Place) -> Self {
-        Self { transfer: Transfer::new(clients, place) }
+        // Objects are fetched to where they are asked for, so that no folder is needed.
+        let source = S3Source::new(clients, place.clone(), std::path::PathBuf::new());
+        Self { transfer: Transfer::new(clients, place), source: Arc::new(source) }
     }
 
     /// Puts an artifact at `to`, every byte of it checked against its digest.
@@ -45,6 +53,27 @@ impl S3Artifacts {
     /// When an object is missing, or is not what its name says: nothing of it is left at `to` then.
     pub async fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), Failure> {
         self.bring(artifact, to, Purpose::Input).await
+    }
+
+    /// Puts an object of any bucket at `to`, read-only. False when it is gone, or another one by now.
+    ///
+    /// # Errors
+    /// When it can not be read, or the file system refuses.
+    pub async fn fetch_object(&self, object: &ListedObject, to: &Path) -> Result<bool, Failure> {
+        let foreign = ForeignObject {
+            bucket: object.bucket.clone(),
+            key: object.key.clone(),
+            version: object.version.clone(),
+            etag: object.etag.clone(),
+        };
+        let read = self.source.fetch(&foreign, to).await;
+        let there = read.map_err(|error| failed(FailureClass::Infrastructure, described(&error)))?;
+        if there {
+            let mode = std::fs::Permissions::from_mode(Purpose::Input.mode(false));
+            let made = tokio::fs::set_permissions(to, mode).await;
+            made.map_err(|error| failure::infrastructure("protecting an input", &error))?;
+        }
+        Ok(there)
     }
 
     /// Copies an artifact to `to`, where it belongs to whoever asked: writable.

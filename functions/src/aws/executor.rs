@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
+use liminal_schemas::map::ListedObject;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
@@ -290,6 +291,10 @@ impl Host for Here {
             }
             Ok(())
         })
+    }
+
+    fn fetch_object(&self, object: &ListedObject, to: &Path) -> Result<bool, Failure> {
+        self.shared.runtime.block_on(self.shared.artifacts.fetch_object(object, to))
     }
 
     fn keep(&self, outputs: &[&FoundOutput]) -> Result<(), Failure> {

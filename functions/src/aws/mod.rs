@@ -4,6 +4,7 @@ pub mod artifacts;
 mod attempt_log;
 pub mod batch;
 pub mod bootstrap;
+pub mod buckets;
 pub mod clients;
 pub mod clock;
 pub mod console;

@@ -10,6 +10,7 @@ use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::step::StepSpec;
 
+use super::buckets::S3Buckets;
 use super::clock::StoreClock;
 use super::environment::Served;
 use super::queue::SqsQueue;
@@ -27,6 +28,7 @@ pub struct AwsPlatform<E> {
     store: S3Store,
     queue: Arc<SqsQueue>,
     executor: E,
+    buckets: S3Buckets,
     worker: String,
 }
 
@@ -36,7 +38,8 @@ impl<E> AwsPlatform<E> {
     pub fn new(served: &Served, store: S3Store, queue: Arc<SqsQueue>, executor: E) -> Self {
         let worker = format!("aws-{}", SystemNonces.nonce());
         let (project, environment) = (served.project.clone(), served.environment.clone());
-        Self { project, environment, store, queue, executor, worker }
+        let buckets = store.buckets();
+        Self { project, environment, store, queue, executor, buckets, worker }
     }
 }
 
@@ -46,6 +49,7 @@ impl<E: Executor> Platform for AwsPlatform<E> {
     type Executor = E;
     type Clock = StoreClock;
     type Nonces = SystemNonces;
+    type Buckets = S3Buckets;
 
     fn store(&self) -> &S3Store {
         &self.store
@@ -61,6 +65,9 @@ impl<E: Executor> Platform for AwsPlatform<E> {
     }
     fn nonces(&self) -> &SystemNonces {
         &SystemNonces
+    }
+    fn buckets(&self) -> &S3Buckets {
+        &self.buckets
     }
 
     fn queue_for(&self, pipeline: &PipelineName, _: &RunId, step: &StepName, spec: &StepSpec) -> String {

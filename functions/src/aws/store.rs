@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_s3::primitives::ByteStream;
 
+use super::buckets::S3Buckets;
 use super::clients::Clients;
 use super::clock::StoreClock;
 use super::error::AwsError;
@@ -63,6 +64,11 @@ impl S3Store {
     /// Where the objects are.
     pub const fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// All buckets that may be read, that of this place among them.
+    pub fn buckets(&self) -> S3Buckets {
+        S3Buckets::new(self.client.clone(), self.place.clone())
     }
 
     /// The names that follow a prefix up to the next `/`, in order: what would be folders if there were any.

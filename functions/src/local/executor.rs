@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
+use liminal_schemas::map::ListedObject;
 use liminal_schemas::name::RunId;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::Failure;
 
 use super::artifacts::LocalArtifacts;
+use super::buckets::FolderBuckets;
 use super::packages::LocalPackages;
 use super::sandbox;
 use super::sandbox::SandboxStatus;
@@ -59,6 +61,8 @@ pub struct LocalExecutorConfig {
     pub path: String,
     /// Where secrets are found.
     pub secrets: SecretSource,
+    /// The folders that stand for buckets.
+    pub buckets: FolderBuckets,
 }
 
 impl fmt::Debug for LocalExecutorConfig {
@@ -161,6 +165,13 @@ impl Host for Machine {
 
     fn fetch(&self, inputs: &[(&Artifact, &Path)]) -> Result<(), Failure> {
         inputs.iter().try_for_each(|(artifact, path)| self.artifacts.fetch(artifact, path))
+    }
+
+    fn fetch_object(&self, object: &ListedObject, to: &Path) -> Result<bool, Failure> {
+        self.config
+            .buckets
+            .fetch(object, to)
+            .map_err(|error| failure::infrastructure(&format!("reading {}", object.uri()), &error))
     }
 
     fn keep(&self, outputs: &[&FoundOutput]) -> Result<(), Failure> {

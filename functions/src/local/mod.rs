@@ -1,6 +1,7 @@
 //! The `local` platform: objects are files, the queue is SQLite, an attempt is a child process.
 
 pub mod artifacts;
+pub mod buckets;
 #[cfg(feature = "failpoints")]
 pub mod crash;
 pub mod drive;

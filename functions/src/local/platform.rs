@@ -8,6 +8,7 @@ use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::step::StepSpec;
 
+use super::buckets::FolderBuckets;
 use super::queue::SqliteQueue;
 use super::store::DirectoryStore;
 use crate::clock::SystemClock;
@@ -27,11 +28,18 @@ pub struct LocalEnvironment<S = DirectoryStore, Q = SqliteQueue> {
     pub queue: Arc<Q>,
     /// The folder that the drivers' locks are in.
     pub locks: PathBuf,
+    /// The folders that stand for buckets.
+    pub buckets: FolderBuckets,
 }
 
 impl<S, Q> Clone for LocalEnvironment<S, Q> {
     fn clone(&self) -> Self {
-        Self { store: Arc::clone(&self.store), queue: Arc::clone(&self.queue), locks: self.locks.clone() }
+        Self {
+            store: Arc::clone(&self.store),
+            queue: Arc::clone(&self.queue),
+            locks: self.locks.clone(),
+            buckets: self.buckets.clone(),
+        }
     }
 }
 
@@ -66,6 +74,7 @@ impl<S: ObjectStore, Q: Queue, E: Executor> Platform for LocalPlatform<S, Q, E> 
     type Executor = E;
     type Clock = SystemClock;
     type Nonces = SystemNonces;
+    type Buckets = FolderBuckets;
 
     fn store(&self) -> &S {
         &self.environment.store
@@ -81,6 +90,9 @@ impl<S: ObjectStore, Q: Queue, E: Executor> Platform for LocalPlatform<S, Q, E> 
     }
     fn nonces(&self) -> &SystemNonces {
         &SystemNonces
+    }
+    fn buckets(&self) -> &FolderBuckets {
+        &self.environment.buckets
     }
 
     fn queue_for(&self, _: &PipelineName, run: &RunId, step: &StepName, spec: &StepSpec) -> String {

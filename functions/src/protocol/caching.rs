@@ -1,5 +1,7 @@
 //! Whether a step's result may be taken from an earlier run.
 
+use liminal_schemas::map::MapSource;
+use liminal_schemas::map::MapSpec;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::CacheEntry;
 use liminal_schemas::run::RunCache;
@@ -21,6 +23,10 @@ pub enum CacheUse {
 /// Decides how a step uses the cache. A step under `finally:` is there for what it does at the end of each run, and what
 /// it does depends on how the run came out, which is no part of a cache key.
 pub fn cache_use(name: &StepName, spec: &StepSpec, run: &RunCache) -> CacheUse {
+    // Which objects there are is known only when they are listed; each is looked for in the cache by itself.
+    if matches!(spec.map, Some(MapSpec { over: MapSource::Objects(_), .. })) {
+        return CacheUse::None;
+    }
     match spec.cache {
         CachePolicy::Off => CacheUse::None,
         CachePolicy::On | CachePolicy::MaxAge(_) if spec.finally => CacheUse::None,

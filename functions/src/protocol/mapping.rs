@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use liminal_schemas::map::Item;
 use liminal_schemas::map::ItemCounts;
 use liminal_schemas::map::ItemFailure;
+use liminal_schemas::map::ListedObject;
 use liminal_schemas::map::MAX_ITEMS;
 use liminal_schemas::map::Tolerance;
 use liminal_schemas::run::DirectoryListing;
@@ -43,6 +44,22 @@ pub fn files(listing: DirectoryListing, batch: Option<u32>) -> Vec<Item> {
     }
 }
 
+/// The items that objects give, which come in the order of their keys.
+pub fn objects(listed: Vec<ListedObject>, batch: Option<u32>) -> Vec<Item> {
+    match batch {
+        None => listed.into_iter().map(Item::Object).collect(),
+        Some(batch) => {
+            let size = usize::try_from(batch.max(1)).unwrap_or(usize::MAX);
+            let named = |(place, object): (usize, &ListedObject)| {
+                // Keys may be what no path can be, and one may lie inside another: what is behind their last `/` never does.
+                let name = object.key.rsplit('/').next().unwrap_or_default();
+                (format!("{place:04}-{}", name.replace('\0', "")), object.clone())
+            };
+            listed.chunks(size).map(|some| Item::Objects(some.iter().enumerate().map(named).collect())).collect()
+        }
+    }
+}
+
 /// The rows of a file: a JSON array, or one JSON value a line, or CSV with a header, whose rows are maps of texts.
 ///
 /// # Errors
@@ -72,6 +89,13 @@ pub fn rows(content: &[u8]) -> Result<Vec<Value>, String> {
             reader.records().map(row).collect()
         }
     }
+}
+
+/// How many objects may be listed: as many items as there may be, of that many each.
+pub fn most_objects(batch: Option<u32>) -> usize {
+    let most = MAX_ITEMS.saturating_mul(batch.unwrap_or(1).max(1));
+    // A listing of more would take longer than a function has.
+    usize::try_from(most.min(MAX_ITEMS)).unwrap_or(usize::MAX)
 }
 
 /// How many items there are, if that is not too many.

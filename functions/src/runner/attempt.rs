@@ -185,6 +185,7 @@ impl<P: Platform> Runner<P> {
             package: spec.package,
             params: Arc::clone(&work.params),
             inputs: prepared.inputs.clone(),
+            objects: work.objects.clone().into_iter().collect(),
             secrets: Arc::clone(&context.secrets),
             run_status: if spec.finally { context.outcome(body) } else { None },
             scheduled: context.record.scheduled(),

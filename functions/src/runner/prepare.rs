@@ -23,7 +23,7 @@ use super::Runner;
 use super::context::RunContext;
 use super::error::RunnerError;
 use super::gate::check_gate;
-use super::gate::evaluate;
+use super::gate::is_wanted;
 use super::work::Work;
 use crate::ports::Clock;
 use crate::ports::Platform;
@@ -34,7 +34,7 @@ use crate::protocol::caching::cache_use;
 /// What a step is given.
 pub(super) struct Prepared {
     pub(super) inputs: BTreeMap<FieldName, Artifact>,
-    /// The digest of the item, where it is a value: what tells one item from another.
+    /// What the item is known by, where it is a value or an object.
     pub(super) value: Option<(FieldName, Digest)>,
     pub(super) cache_key: Option<Digest>,
 }
@@ -57,18 +57,16 @@ impl<P: Platform> Runner<P> {
         let (unit, spec) = (&work.unit, &*work.spec);
         let step = &unit.step;
         let since = self.platform.clock().now();
-        if let Some(condition) = &spec.when {
-            match evaluate(context, spec, condition) {
-                Ok(evaluation) if evaluation.value => {}
-                Ok(_) => {
-                    self.skip(context, unit, SkipReason::Condition).await?;
-                    return Ok(None);
-                }
-                Err(problem) => {
-                    let message = format!("its condition `{condition}` has no value: {problem}");
-                    self.fail(context, unit, since, failure(FailureClass::User, message)).await?;
-                    return Ok(None);
-                }
+        match is_wanted(context, spec) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.skip(context, unit, SkipReason::Condition).await?;
+                return Ok(None);
+            }
+            Err((condition, problem)) => {
+                let message = format!("its condition `{condition}` has no value: {problem}");
+                self.fail(context, unit, since, failure(FailureClass::User, message)).await?;
+                return Ok(None);
             }
         }
         let inputs = match gather_inputs(context, work) {
@@ -79,7 +77,7 @@ impl<P: Platform> Runner<P> {
             }
         };
         let usage = cache_use(step, spec, &context.record.cache);
-        let mut prepared = Prepared { inputs, value: work.value_digest(), cache_key: None };
+        let mut prepared = Prepared { inputs, value: work.item_digest(), cache_key: None };
         if usage != CacheUse::None {
             prepared.cache_key = Some(cache_key(context, work, &prepared.inputs));
         }
@@ -227,13 +225,15 @@ fn cache_key(context: &RunContext, work: &Work<'_>, inputs: &BTreeMap<FieldName,
         let commit = context.commit(step)?;
         Some((step.clone(), commit.outputs.get(METRICS_OUTPUT)?.digest))
     });
+    let contents = inputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest));
+    let objects = work.objects.iter().map(|(name, objects)| (name.clone(), objects.content()));
     let used = spec.params_used();
     let params = work.params.iter().filter(|(name, _)| used.contains(name));
     let parts = CacheKeyParts::new(
         spec,
         KeyContext {
             params: params.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            inputs: inputs.iter().map(|(name, artifact)| (name.clone(), artifact.digest)).collect(),
+            inputs: contents.chain(objects).collect(),
             metrics: metrics.collect(),
             secrets: Some(&context.secrets),
             scheduled: Some(context.record.scheduled()),

@@ -268,6 +268,10 @@ impl<P: Platform> Runner<P> {
                 self.result(context.pipeline(), context.run()).await?;
             }
         }
+        // Whoever starts what waits for the end of this run takes its mark away after that.
+        if self.platform.store().exists(&keys::listeners(context.pipeline())).await? {
+            return Ok(());
+        }
         self.unmark(context.pipeline(), context.run()).await
     }
 }

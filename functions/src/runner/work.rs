@@ -23,6 +23,7 @@ use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 
 use super::context::RunContext;
+use crate::executor::GivenObjects;
 use crate::protocol::attempt::failure;
 
 /// A step or an item, with what it is given besides its inputs from others.
@@ -30,10 +31,12 @@ pub(super) struct Work<'a> {
     pub(super) unit: Unit,
     /// For an item: the step without its map, and with the item among its inputs.
     pub(super) spec: Cow<'a, StepSpec>,
-    /// The run's parameters, and the item where it is a value.
+    /// The run's parameters as the step names them, and the item where it is a value.
     pub(super) params: Arc<BTreeMap<FieldName, Value>>,
     /// The item's content, where it is a file or several, by the input that holds it.
     pub(super) given: Option<(FieldName, Artifact)>,
+    /// The item, where it is an object or several, by the input that holds it.
+    pub(super) objects: Option<(FieldName, GivenObjects)>,
     /// What the item is, for people.
     pub(super) label: Option<String>,
 }
@@ -44,8 +47,9 @@ impl<'a> Work<'a> {
         Self {
             unit: Unit::step(step.clone()),
             spec: Cow::Borrowed(spec),
-            params: Arc::clone(&context.params),
+            params: params_of(context, spec),
             given: None,
+            objects: None,
             label: None,
         }
     }
@@ -66,9 +70,9 @@ impl<'a> Work<'a> {
         let poison = |problem: &str| failure(FailureClass::Poison, format!("item {number}: {problem}"));
         let input = FieldName::new(map.input()).map_err(|error| poison(&error.to_string()))?;
         let label = item.label();
+        let mut params = params_of(context, spec);
         let mut spec = spec.of_item();
-        let mut params = Arc::clone(&context.params);
-        let (mut given, mut several) = (None, None);
+        let (mut given, mut several, mut objects) = (None, None, None);
         match item {
             Item::Value(value) => {
                 spec.inputs.insert(input.clone(), InputSource::Param { name: input.clone() });
@@ -87,16 +91,21 @@ impl<'a> Work<'a> {
                 given = Some((input, artifact));
                 several = Some(listing);
             }
+            Item::Object(object) => objects = Some((input, GivenObjects::One(object))),
+            Item::Objects(all) => objects = Some((input, GivenObjects::Several(all))),
         }
         let unit = Unit::item(step.clone(), number);
-        Ok((Self { unit, spec: Cow::Owned(spec), params, given, label: Some(label) }, several))
+        Ok((Self { unit, spec: Cow::Owned(spec), params, given, objects, label: Some(label) }, several))
     }
 }
 
 impl Work<'_> {
-    /// The digest of the item, where it is a value.
-    pub(super) fn value_digest(&self) -> Option<(FieldName, Digest)> {
+    /// What the item is known by, where it is a value or an object: what tells one item from another.
+    pub(super) fn item_digest(&self) -> Option<(FieldName, Digest)> {
         self.unit.item?;
+        if let Some((name, objects)) = &self.objects {
+            return Some((name.clone(), objects.content()));
+        }
         if self.given.is_some() {
             return None;
         }
@@ -107,10 +116,18 @@ impl Work<'_> {
     }
 }
 
+/// The parameters of a run as a step names them.
+fn params_of(context: &RunContext, spec: &StepSpec) -> Arc<BTreeMap<FieldName, Value>> {
+    match spec.names.params(&context.params) {
+        Cow::Borrowed(_) => Arc::clone(&context.params),
+        Cow::Owned(params) => Arc::new(params),
+    }
+}
+
 /// Where the files of a map come from.
 fn source_of(map: &MapSpec) -> Option<InputSource> {
     match &map.over {
         MapSource::Files { step, output } => Some(InputSource::Output { step: step.clone(), output: output.clone() }),
-        MapSource::Rows { .. } | MapSource::Values(_) | MapSource::Param { .. } => None,
+        MapSource::Rows { .. } | MapSource::Values(_) | MapSource::Param { .. } | MapSource::Objects(_) => None,
     }
 }

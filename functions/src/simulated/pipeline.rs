@@ -70,6 +70,8 @@ pub(crate) fn step(argument: &str) -> StepSpec {
         cache: CachePolicy::On,
         compute: Compute::Auto,
         image: None,
+        names: Default::default(),
+        within: Vec::new(),
     }
 }
 
@@ -150,6 +152,7 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
         models: BTreeMap::new(),
         object: None,
         scheduled: None,
+        follows: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),
@@ -178,7 +181,7 @@ pub(super) const LARGE: Size = Size { steps: 200, items: 1000 };
 pub(super) fn items(release: &Release) -> usize {
     let items = |spec: &StepSpec| match &spec.map.as_ref()?.over {
         MapSource::Values(values) => Some(values.len()),
-        MapSource::Files { .. } | MapSource::Rows { .. } | MapSource::Param { .. } => Some(8),
+        MapSource::Files { .. } | MapSource::Rows { .. } | MapSource::Param { .. } | MapSource::Objects(_) => Some(8),
     };
     release.steps.values().filter_map(items).sum()
 }

@@ -11,6 +11,7 @@ use super::store::SimulatedStore;
 use super::world::SimulatedClock;
 use super::world::World;
 use crate::executor::Executor;
+use crate::ports::NoBuckets;
 use crate::ports::Nonces;
 use crate::ports::Platform;
 
@@ -58,6 +59,7 @@ impl<E: Executor> Platform for SimulatedPlatform<E> {
     type Queue = SimulatedQueue;
     type Executor = E;
     type Clock = SimulatedClock;
+    type Buckets = NoBuckets;
     type Nonces = SimulatedNonces;
 
     fn store(&self) -> &SimulatedStore {
@@ -68,6 +70,9 @@ impl<E: Executor> Platform for SimulatedPlatform<E> {
     }
     fn executor(&self) -> &E {
         &self.executor
+    }
+    fn buckets(&self) -> &NoBuckets {
+        &NoBuckets
     }
     fn clock(&self) -> &SimulatedClock {
         &self.clock

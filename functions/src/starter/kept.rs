@@ -1,5 +1,7 @@
 //! What an environment needs to know that has nobody else to keep its schedules.
 
+use std::collections::BTreeSet;
+
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
@@ -34,6 +36,8 @@ pub struct Awaited {
     pub schedules: Vec<KeptSchedule>,
     /// How many of their triggers wait for objects.
     pub objects: usize,
+    /// The pipelines for whose ends they wait.
+    pub ends: BTreeSet<PipelineName>,
     /// The pipelines that are live.
     pub pipelines: usize,
     /// What is wrong with those that can not be read.
@@ -64,6 +68,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
                         schedule: Schedule::new(expression, timezone),
                     }),
                     TriggerSource::Object { .. } => awaited.objects += 1,
+                    TriggerSource::Finished { pipeline, .. } => drop(awaited.ends.insert(pipeline.clone())),
                 }
             }
         }
@@ -80,22 +85,28 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         Ok(report)
     }
 
-    /// The runs that have not ended. Marks of those that have, and of those that never came to be, are removed.
+    /// The runs that have not ended, and what was started since others have. Marks of those that have, and of those that never
+    /// came to be, are removed.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn open_runs(&self) -> Result<Vec<(PipelineName, RunId)>, StarterError> {
-        let mut open = Vec::new();
+    pub async fn open_runs(&self) -> Result<(Vec<(PipelineName, RunId)>, Report), StarterError> {
+        let (mut open, mut report) = (Vec::new(), Report::default());
         for mark in self.runner.platform().store().list(keys::OPEN_PREFIX).await? {
             let Some((pipeline, run)) = sweep::run_of(&mark) else { continue };
-            if self.runner.result(&pipeline, &run).await?.is_some() {
-                self.runner.heal(&pipeline, &run).await?;
+            if let Some(result) = self.runner.result(&pipeline, &run).await? {
+                if let Err(error) = self.close(&pipeline, &run, &result, &mut report).await {
+                    report.notes.push(format!(
+                        "what waits for run {run} of {pipeline} could not be started: {}",
+                        sweep::in_full(&error)
+                    ));
+                }
             } else if self.runner.platform().store().exists(&keys::run(&pipeline, &run)).await? {
                 open.push((pipeline, run));
             } else {
-                self.remove_if_stray(&mark, &pipeline, &run, &mut Report::default()).await?;
+                self.remove_if_stray(&mark, &pipeline, &run, &mut report).await?;
             }
         }
-        Ok(open)
+        Ok((open, report))
     }
 }

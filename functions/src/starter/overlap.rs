@@ -79,6 +79,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             params: wanted.params.clone(),
             object,
             scheduled: wanted.scheduled.clone(),
+            follows: wanted.follows.clone(),
             started_by: wanted.by.clone(),
             since: platform.clock().now(),
         };
@@ -147,6 +148,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             object: None,
             brought: waits.object,
             scheduled: waits.scheduled,
+            follows: waits.follows,
             by: waits.started_by,
         };
         self.start_now(&wanted, report).await?;

@@ -33,6 +33,18 @@ pub(super) fn of_schedule(pipeline: &PipelineName, trigger: &Digest, time: UtcTi
     id(time, &Digest::of_document(&("schedule", pipeline, trigger, time)))
 }
 
+/// The id of the run of a pipeline that the end of a run of another one starts.
+///
+/// # Errors
+/// When the time has no four-digit year.
+pub(super) fn of_end(
+    pipeline: &PipelineName,
+    ended: (&PipelineName, &RunId),
+    ended_at: UtcTime,
+) -> Result<RunId, NameError> {
+    id(ended_at, &Digest::of_document(&("finished", pipeline, ended)))
+}
+
 /// `20261124-230239-0f3a5c7e91`: it sorts by the time of what started the run.
 fn id(time: UtcTime, identity: &Digest) -> Result<RunId, NameError> {
     let time: String = time.to_string().chars().filter(char::is_ascii_digit).take(14).collect();

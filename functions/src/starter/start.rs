@@ -11,6 +11,7 @@ use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::release::RELEASE_SCHEMA;
 use liminal_schemas::release::Release;
+use liminal_schemas::run::EndedRun;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::run::RunCache;
 use liminal_schemas::run::RunRecord;
@@ -59,6 +60,8 @@ pub(super) struct Wanted<'a> {
     /// The object that was brought in before.
     pub(super) brought: Option<TriggerObject>,
     pub(super) scheduled: Option<Scheduled>,
+    /// The run whose end it follows.
+    pub(super) follows: Option<EndedRun>,
     pub(super) by: String,
 }
 
@@ -117,7 +120,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             TriggerSource::Schedule { expression, timezone } => {
                 (format!("schedule {expression}"), schedule::scheduled(time, timezone))
             }
-            TriggerSource::Object { .. } => {
+            TriggerSource::Object { .. } | TriggerSource::Finished { .. } => {
                 report.notes.push(format!("a schedule of {pipeline} fired for a trigger that is none"));
                 return Ok(());
             }
@@ -130,6 +133,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
                 object: None,
                 brought: None,
                 scheduled: Some(scheduled),
+                follows: None,
                 by,
             },
             report,
@@ -154,6 +158,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
                 object: Some(object),
                 brought: None,
                 scheduled: None,
+                follows: None,
                 by,
             },
             report,
@@ -220,6 +225,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             models,
             object,
             scheduled: wanted.scheduled.clone(),
+            follows: wanted.follows.clone(),
             cache: RunCache::default(),
             redrives: None,
             source: self.applied_source(pipeline, revision).await,
@@ -254,7 +260,11 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         Ok(self.source.bring_in(&foreign).await?)
     }
 
-    async fn record_of(&self, pipeline: &PipelineName, run: &RunId) -> Result<Option<RunRecord>, StarterError> {
+    pub(super) async fn record_of(
+        &self,
+        pipeline: &PipelineName,
+        run: &RunId,
+    ) -> Result<Option<RunRecord>, StarterError> {
         let record: Option<Versioned<RunRecord>> =
             documents::read(self.runner.platform().store(), &keys::run(pipeline, run), RUN_SCHEMA).await?;
         Ok(record.map(|record| record.document))
@@ -278,7 +288,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
 
     fn waits_for(&self, trigger: &Trigger, object: &ObjectCreated) -> bool {
         match &trigger.on {
-            TriggerSource::Schedule { .. } => false,
+            TriggerSource::Schedule { .. } | TriggerSource::Finished { .. } => false,
             TriggerSource::Object { bucket, prefix, suffix } => {
                 object.bucket == *bucket.as_ref().unwrap_or(&self.home.bucket)
                     && object.key.starts_with(prefix)

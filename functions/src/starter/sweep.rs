@@ -51,6 +51,11 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         {
             report.notes.push(format!("a run that waits could not be started: {}", in_full(&error)));
         }
+        if part.hops == 0
+            && let Err(error) = self.note_live_listeners().await
+        {
+            report.notes.push(format!("what waits for ends of runs could not be noted: {}", in_full(&error)));
+        }
         let marks = platform.store().list(keys::OPEN_PREFIX).await?;
         let count = marks.len();
         let mut left = part.left.unwrap_or(count).min(count);
@@ -80,13 +85,26 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         Ok(())
     }
 
+    async fn note_live_listeners(&self) -> Result<(), StarterError> {
+        let awaited = self.awaited().await?;
+        // What can not be read may still wait.
+        self.note_listeners(&awaited.ends, awaited.problems.is_empty()).await
+    }
+
     async fn look_at(&self, mark: &str, report: &mut Report) -> Result<(), StarterError> {
         let Some((pipeline, run)) = run_of(mark) else {
             report.notes.push(format!("{mark} is no mark of a run"));
             return Ok(());
         };
+        if let Some(result) = self.runner.result(&pipeline, &run).await? {
+            return self.close(&pipeline, &run, &result, report).await;
+        }
         match self.runner.heal(&pipeline, &run).await {
-            Ok(Healed::Open { sent: 0 } | Healed::Ended) => Ok(()),
+            Ok(Healed::Open { sent: 0 }) => Ok(()),
+            Ok(Healed::Ended) => match self.runner.result(&pipeline, &run).await? {
+                Some(result) => self.close(&pipeline, &run, &result, report).await,
+                None => Ok(()),
+            },
             Ok(Healed::Open { sent }) => {
                 report.notes.push(format!("run {run} of {pipeline}: sent {sent} messages in place of lost ones"));
                 Ok(())
@@ -126,7 +144,7 @@ fn scaled(fraction: f64, count: usize) -> usize {
 }
 
 /// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

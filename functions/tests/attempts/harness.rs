@@ -74,6 +74,7 @@ impl Place {
             sandbox: true,
             warden: None,
             path,
+            buckets: Default::default(),
             secrets: Arc::new(|secret| {
                 (*secret == SecretRef::Env("API_KEY".to_owned())).then(|| "hunter2-secret".to_owned())
             }),
@@ -194,6 +195,8 @@ impl Step {
             cache: CachePolicy::On,
             compute: Default::default(),
             image: None,
+            names: Default::default(),
+            within: Vec::new(),
         };
         Self {
             spec,
@@ -281,6 +284,7 @@ impl Step {
             package: self.package,
             params: Arc::new(self.params.clone()),
             inputs: self.inputs.clone(),
+            objects: Default::default(),
             secrets: Arc::new(secrets),
             run_status: None,
             scheduled: Scheduled::in_utc(UtcTime::from_millis(1_800_000_000_000)),

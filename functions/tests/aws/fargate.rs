@@ -91,6 +91,8 @@ fn job(project: ProjectName) -> AttemptJob {
         cache: CachePolicy::Off,
         compute: Default::default(),
         image: None,
+        names: Default::default(),
+        within: Vec::new(),
     };
     AttemptJob {
         project,
@@ -103,6 +105,7 @@ fn job(project: ProjectName) -> AttemptJob {
         package: None,
         params: Arc::default(),
         inputs: BTreeMap::new(),
+        objects: Default::default(),
         secrets: Arc::default(),
         run_status: None,
         scheduled: Scheduled::in_utc(UtcTime::from_millis(1_800_000_000_000)),

@@ -55,6 +55,8 @@ fn step(action: Action) -> StepSpec {
         cache: CachePolicy::Off,
         compute: Default::default(),
         image: None,
+        names: Default::default(),
+        within: Vec::new(),
     }
 }
 
@@ -106,6 +108,7 @@ pub(crate) fn run_record(release: &Release) -> RunRecord {
         models: BTreeMap::new(),
         object: None,
         scheduled: None,
+        follows: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),

@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 
 use liminal_schemas::aws::policy::Statement;
 use liminal_schemas::keys;
+use liminal_schemas::map::MapSource;
+use liminal_schemas::map::ObjectFilter;
 use liminal_schemas::name::StepName;
 use liminal_schemas::step::Action;
 
+use super::scope::object_arn;
 use super::statements::allow;
 use super::statements::list;
 use super::statements::send;
@@ -37,10 +40,14 @@ impl StepInput<'_> {
         ];
         if self.spec.map.is_some() {
             // What its items are, how each ended, and what they left together.
-            let items = [self.in_runs(&format!("steps/{}/{ANY}", self.step))];
+            let items = [self.in_runs(&format!("steps/{}/{ANY}", self.step.segment()))];
             let items = items.iter().map(arn);
             statements.push(allow("KeepItems", &["s3:GetObject", "s3:PutObject"], items));
             statements.push(allow("JoinItems", &["s3:PutObject"], [scope.object_arn("artifacts/*")]));
+        }
+        if let Some((bucket, filter)) = self.objects_mapped() {
+            // Whoever lists nothing is told of an object that is gone that it may not be read.
+            statements.push(list(scope, "ListItems", bucket, BTreeSet::from([format!("{}{ANY}", filter.prefix)])));
         }
         let models = self.models_written();
         if !models.is_empty() {
@@ -52,8 +59,22 @@ impl StepInput<'_> {
     }
 
     /// What a runner needs that carries attempts out itself.
-    pub(super) fn leaves_outputs(&self) -> Statement {
-        allow("LeaveOutputs", &["s3:PutObject", "s3:AbortMultipartUpload"], [self.scope.object_arn("artifacts/*")])
+    pub(super) fn attempts_access(&self) -> Vec<Statement> {
+        let leave = ["s3:PutObject", "s3:AbortMultipartUpload"];
+        let mut statements = vec![allow("LeaveOutputs", &leave, [self.scope.object_arn("artifacts/*")])];
+        if let Some((bucket, filter)) = self.objects_mapped() {
+            let pattern = format!("{}{ANY}{}", filter.prefix, filter.suffix);
+            statements.push(allow("ReadItems", &["s3:GetObject"], [object_arn(self.scope.place, bucket, &pattern)]));
+        }
+        statements
+    }
+
+    /// The objects that the step maps over, if it does, and their bucket.
+    fn objects_mapped(&self) -> Option<(&str, &ObjectFilter)> {
+        match &self.spec.map.as_ref()?.over {
+            MapSource::Objects(filter) => Some((filter.bucket.as_deref().unwrap_or(&self.scope.place.bucket), filter)),
+            MapSource::Values(_) | MapSource::Param { .. } | MapSource::Files { .. } | MapSource::Rows { .. } => None,
+        }
     }
 
     /// A key of all runs of the pipeline.
@@ -62,7 +83,7 @@ impl StepInput<'_> {
     }
 
     fn attempts(&self) -> String {
-        self.in_runs(&format!("steps/{}/attempts/{ANY}", self.step))
+        self.in_runs(&format!("steps/{}/attempts/{ANY}", self.step.segment()))
     }
 
     fn open_marks(&self) -> String {
@@ -77,6 +98,7 @@ impl StepInput<'_> {
             self.in_runs("result.json"),
             self.in_runs(&format!("steps/{ANY}/commit.json")),
             format!("{}{ANY}", keys::releases_prefix(self.pipeline)),
+            keys::listeners(self.pipeline),
         ]
     }
 
@@ -85,7 +107,7 @@ impl StepInput<'_> {
         match self.steps_after() {
             Some(steps) => {
                 let with_own = std::iter::once(self.step).chain(steps);
-                written.extend(with_own.map(|step| self.in_runs(&format!("steps/{step}/commit.json"))));
+                written.extend(with_own.map(|step| self.in_runs(&format!("steps/{}/commit.json", step.segment()))));
             }
             None => written.push(self.in_runs(&format!("steps/{ANY}/commit.json"))),
         }
@@ -120,6 +142,7 @@ impl StepInput<'_> {
         let mut listed: Vec<String> = vec![
             format!("{}{ANY}", keys::pipeline_runs_prefix(self.pipeline)),
             format!("{}{ANY}", keys::releases_prefix(self.pipeline)),
+            keys::listeners(self.pipeline),
             format!("artifacts/{ANY}"),
             format!("cache/{ANY}"),
         ];

@@ -149,7 +149,7 @@ impl StepInput<'_> {
     fn task_role(&self, common: &Common) -> RoleSpec {
         let scope = self.scope;
         let mut allowed = self.protocol();
-        allowed.push(self.leaves_outputs());
+        allowed.extend(self.attempts_access());
         allowed.extend(common.secrets.iter().cloned());
         let code = ["bundles/*", "packages/*"].map(|key| scope.object_arn(key));
         allowed.push(allow("FetchCode", &["s3:GetObject"], code));

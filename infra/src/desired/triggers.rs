@@ -83,7 +83,8 @@ fn schedules(releases: &BTreeMap<PipelineName, Revised>) -> Vec<(&str, &str, &st
                     let message = TriggerMessage::schedule(pipeline.clone(), trigger.digest());
                     schedules.push((pipeline.as_str(), expression, timezone, message));
                 }
-                TriggerSource::Object { .. } => {}
+                // The sweeper finds runs that have ended by their marks.
+                TriggerSource::Object { .. } | TriggerSource::Finished { .. } => {}
             }
         }
     }
@@ -99,7 +100,7 @@ pub(super) fn object_triggers(
     for (pipeline, revised) in releases {
         for trigger in &revised.release.triggers {
             match &trigger.on {
-                TriggerSource::Schedule { .. } => {}
+                TriggerSource::Schedule { .. } | TriggerSource::Finished { .. } => {}
                 TriggerSource::Object { bucket, prefix, suffix } => {
                     let bucket = bucket.as_ref().unwrap_or(&scope.place.bucket);
                     let filter = KeyFilter { prefix: prefix.clone(), suffix: suffix.clone() };

@@ -20,6 +20,7 @@ use liminal_schemas::release::Release;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run_policy::RunPolicy;
 use liminal_schemas::step::InputSource;
+use liminal_schemas::step::ParamBinding;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::template::Reference;
 use liminal_schemas::template::Template;
@@ -108,7 +109,7 @@ type Rule = fn(&ParamSpec) -> Option<String>;
 fn pipeline_fields(before: &Release, after: &Release) -> Vec<FieldChange> {
     let mut fields = Fields::default();
     fields.add("owner", before.owner.clone(), after.owner.clone(), false);
-    let used: BTreeSet<&FieldName> = after.steps.values().flat_map(StepSpec::params_used).collect();
+    let used: BTreeSet<&FieldName> = after.steps.values().flat_map(StepSpec::run_params_used).collect();
     for name in before.params.keys().chain(after.params.keys()).collect::<BTreeSet<_>>() {
         let (old, new) = (before.params.get(name), after.params.get(name));
         let default =
@@ -167,7 +168,13 @@ fn steps(before: &StepSpec, after: &StepSpec, packages: Packages<'_>) -> Vec<Fie
     fields.maps("inputs.", &before.inputs, &after.inputs, input, |_, old, new| input_is_in_key(old, new));
     let names = |names: &BTreeSet<_>| (!names.is_empty()).then(|| joined(names));
     fields.add("after", names(&before.after), names(&after.after), false);
-    fields.add("when", before.when.clone(), after.when.clone(), false);
+    let when = |step: &StepSpec| {
+        let all: Vec<&str> =
+            step.within.iter().map(|outer| &outer.when).chain(&step.when).map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join(" and "))
+    };
+    fields.add("when", when(before), when(after), false);
+    fields.maps("params.", &before.names.params, &after.names.params, bound, |_, _, _| true);
     fields.add("finally", before.finally.then(|| "true".to_owned()), after.finally.then(|| "true".to_owned()), false);
     retries(&mut fields, before, after);
     let timeout = |step: &StepSpec| Some(words::seconds(step.timeout_seconds));
@@ -204,6 +211,14 @@ fn in_key(before: &StepSpec, after: &StepSpec, packages: Packages<'_>) -> Vec<Fi
 pub(super) fn field_in_key(difference: Difference) -> FieldChange {
     let Difference { what, before, after } = difference;
     FieldChange { field: what, before, after, reruns: true }
+}
+
+/// What a parameter of a sub-pipeline stands for.
+fn bound(binding: &ParamBinding) -> String {
+    match binding {
+        ParamBinding::Value(value) => value.to_string(),
+        ParamBinding::Param(name) => format!("params.{name}"),
+    }
 }
 
 fn joined<T: Display>(names: &BTreeSet<T>) -> String {

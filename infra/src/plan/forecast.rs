@@ -6,6 +6,8 @@ use liminal_schemas::cache_key::CacheKeyParts;
 use liminal_schemas::cache_key::KeyContext;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::graph::Graph;
+use liminal_schemas::map::MapSource;
+use liminal_schemas::map::MapSpec;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::plan::RerunReason;
@@ -95,6 +97,9 @@ fn one(
         CachePolicy::On => None,
         CachePolicy::MaxAge(seconds) => Some(seconds),
     };
+    if matches!(step.map, Some(MapSpec { over: MapSource::Objects(_), .. })) {
+        return (StepForecast::Runs(RerunReason::Listing), None);
+    }
     let facts = match facts(input, name, step, outputs) {
         Ok(facts) => facts,
         Err(Unknown::Maker(maker)) => return (own_change_or(input, name, step, StepForecast::Depends(maker)), None),
@@ -175,7 +180,8 @@ fn with_context(
 ) -> KeyFacts {
     let secrets = Some(&input.release.secrets);
     let scheduled = input.scheduled.cloned().unwrap_or_else(|| Scheduled::in_utc(input.now));
-    let context = KeyContext { params: input.params.clone(), inputs, metrics, secrets, scheduled: Some(scheduled) };
+    let params = step.names.params(input.params).into_owned();
+    let context = KeyContext { params, inputs, metrics, secrets, scheduled: Some(scheduled) };
     let package = step.package.and_then(|digest| input.packages.get(&digest).cloned());
     KeyFacts { parts: CacheKeyParts::new(step, context), package }
 }

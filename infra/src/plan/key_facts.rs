@@ -53,7 +53,7 @@ pub fn facts_of_run(
         Some((source.clone(), metrics.digest))
     });
     let context = KeyContext {
-        params: run.params.clone(),
+        params: spec.names.params(&run.params).into_owned(),
         inputs: commit.inputs.clone(),
         metrics: metrics.collect(),
         secrets: Some(&release.secrets),

@@ -355,6 +355,7 @@ pub(crate) fn start_run(world: &World, project: &Project, name: &str) {
         models: BTreeMap::new(),
         object: None,
         scheduled: None,
+        follows: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),

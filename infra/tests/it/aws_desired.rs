@@ -13,6 +13,10 @@ use liminal_schemas::aws::policy::Statement;
 use liminal_schemas::aws::resource::FunctionSpec;
 use liminal_schemas::aws::resource::ResourceSpec;
 use liminal_schemas::digest::Digest;
+use liminal_schemas::map::MapSource;
+use liminal_schemas::map::MapSpec;
+use liminal_schemas::map::ObjectFilter;
+use liminal_schemas::map::Tolerance;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::name::ModelName;
@@ -155,37 +159,37 @@ fn the_permissions_of_a_pipeline_follow_from_its_flow_of_data() {
     for role in roles {
         text = text.replace(&role.name(), without_digest(&role.name()));
     }
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r"
     shop-prod-scheduler for scheduler.amazonaws.com
       SendTicks: sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-triggers-58dc7bf3
     shop-prod-starter for lambda.amazonaws.com
       ReadReleases: s3:GetObject on ~/live/* ~/releases/* ~/state/prod.json
-      WriteRuns: s3:AbortMultipartUpload s3:GetObject s3:PutObject on ~/artifacts/* ~/cache/* ~/models/* ~/open/* ~/runs/* ~/waiting/*
-      CloseRuns: s3:DeleteObject on ~/open/* ~/waiting/*
-      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/live/* shop/prod/models/* shop/prod/open/* shop/prod/releases/* shop/prod/runs/* shop/prod/state/prod.json shop/prod/waiting/*
+      WriteRuns: s3:AbortMultipartUpload s3:GetObject s3:PutObject on ~/artifacts/* ~/cache/* ~/listeners/* ~/models/* ~/open/* ~/runs/* ~/waiting/*
+      CloseRuns: s3:DeleteObject on ~/listeners/* ~/open/* ~/waiting/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/listeners/* shop/prod/live/* shop/prod/models/* shop/prod/open/* shop/prod/releases/* shop/prod/runs/* shop/prod/state/prod.json shop/prod/waiting/*
       SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-*
       ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-triggers-58dc7bf3
       WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/starter:*
     shop-prod-train-fetch for lambda.amazonaws.com
-      ReadRun: s3:GetObject on ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
+      ReadRun: s3:GetObject on ~/listeners/train ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
       ReadResults: s3:GetObject on ~/artifacts/* ~/cache/*
       WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fetch/attempts/*
       SettleSteps: s3:PutObject on ~/cache/* ~/runs/train/*/result.json ~/runs/train/*/steps/check/commit.json ~/runs/train/*/steps/fetch/commit.json ~/runs/train/*/steps/fit/commit.json ~/runs/train/*/steps/publish/commit.json
       CloseRun: s3:DeleteObject on ~/open/train/*
       RegisterModels: s3:GetObject s3:PutObject on ~/models/churn/aliases/champion.json ~/models/churn/versions/*
-      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/listeners/train shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
       SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fetch-* arn:aws:sqs:…:liminal-shop-prod-train-fit-*
       LeaveOutputs: s3:AbortMultipartUpload s3:PutObject on ~/artifacts/*
       ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-train-fetch-*
       WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/train/fetch:*
     shop-prod-train-fit-dispatch for lambda.amazonaws.com
-      ReadRun: s3:GetObject on ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
+      ReadRun: s3:GetObject on ~/listeners/train ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
       ReadResults: s3:GetObject on ~/artifacts/* ~/cache/*
       WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
       SettleSteps: s3:PutObject on ~/cache/* ~/runs/train/*/result.json ~/runs/train/*/steps/check/commit.json ~/runs/train/*/steps/fit/commit.json ~/runs/train/*/steps/publish/commit.json
       CloseRun: s3:DeleteObject on ~/open/train/*
       RegisterModels: s3:GetObject s3:PutObject on ~/models/churn/aliases/champion.json ~/models/churn/versions/*
-      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/listeners/train shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
       SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fit-*
       ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-train-fit-*
       RunTasks: ecs:RunTask on arn:aws:ecs:…:task-definition/liminal-shop-prod-train-fit-* if ArnEquals ecs:cluster arn:aws:ecs:eu-central-1:123456789012:cluster/liminal
@@ -196,13 +200,13 @@ fn the_permissions_of_a_pipeline_follow_from_its_flow_of_data() {
       LogInToImages: ecr:GetAuthorizationToken on *
       PullImage: ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer on arn:aws:ecr:…:repository/liminal
     shop-prod-train-fit-task for ecs-tasks.amazonaws.com
-      ReadRun: s3:GetObject on ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
+      ReadRun: s3:GetObject on ~/listeners/train ~/releases/train/* ~/runs/train/*/cancel.json ~/runs/train/*/result.json ~/runs/train/*/run.json ~/runs/train/*/steps/*/commit.json
       ReadResults: s3:GetObject on ~/artifacts/* ~/cache/*
       WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
       SettleSteps: s3:PutObject on ~/cache/* ~/runs/train/*/result.json ~/runs/train/*/steps/check/commit.json ~/runs/train/*/steps/fit/commit.json ~/runs/train/*/steps/publish/commit.json
       CloseRun: s3:DeleteObject on ~/open/train/*
       RegisterModels: s3:GetObject s3:PutObject on ~/models/churn/aliases/champion.json ~/models/churn/versions/*
-      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/listeners/train shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
       SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fit-*
       LeaveOutputs: s3:AbortMultipartUpload s3:PutObject on ~/artifacts/*
       FetchCode: s3:GetObject on ~/bundles/* ~/packages/*
@@ -214,7 +218,9 @@ fn nothing_but_marks_of_runs_is_ever_deleted_and_no_action_is_for_everything() {
     let mut release = chain();
     release.triggers.push(objects(Some("other"), "in/"));
     let desired = derived(release);
-    let is_mark = |arn: &String| ["open", "waiting"].iter().any(|marks| arn.contains(&format!("/shop/prod/{marks}/")));
+    let is_mark = |arn: &String| {
+        ["open", "waiting", "listeners"].iter().any(|marks| arn.contains(&format!("/shop/prod/{marks}/")))
+    };
     for role in desired.resources.values().filter_map(|resource| resource.spec.as_role()) {
         assert_eq!(role.boundary.as_deref(), Some("arn:aws:iam::123456789012:policy/liminal-boundary"));
         let sids: BTreeSet<&String> = role.statements.iter().map(|statement| &statement.sid).collect();
@@ -472,4 +478,78 @@ fn a_long_pipeline_has_permissions_that_iam_takes() {
     let names: BTreeSet<String> =
         functions(&desired).map(FunctionSpec::name).inspect(|name| assert!(name.len() <= 64)).collect();
     assert_eq!(names.len(), 101, "each function has a name of its own");
+}
+
+#[test]
+fn a_step_that_maps_over_objects_may_read_these_and_no_others() {
+    let mut lines = Vec::new();
+    for bucket in [None, Some("uploads")] {
+        let mut release = chain();
+        let filter =
+            ObjectFilter { bucket: bucket.map(str::to_owned), prefix: "in/".to_owned(), suffix: ".csv".to_owned() };
+        for name in ["fetch", "fit"] {
+            step_of(&mut release, name).map = Some(MapSpec {
+                over: MapSource::Objects(filter.clone()),
+                batch: None,
+                max_concurrency: None,
+                tolerated_failures: Tolerance::default(),
+            });
+        }
+        let desired = derived(release);
+        let mut roles: Vec<_> = desired.resources.values().filter_map(|resource| resource.spec.as_role()).collect();
+        roles.sort_by_key(|role| role.name_parts.clone());
+        for role in roles {
+            let of_items = |it: &&Statement| it.sid == "ListItems" || it.sid == "ReadItems";
+            let statements = role.statements.iter().filter(of_items).map(shown);
+            lines.extend(statements.map(|statement| format!("{}{statement}", role.name_parts.join("-"))));
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    shop-prod-train-fetch  ListItems: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix in/*
+    shop-prod-train-fetch  ReadItems: s3:GetObject on arn:aws:s3:::data/in/*.csv
+    shop-prod-train-fit-dispatch  ListItems: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix in/*
+    shop-prod-train-fit-task  ListItems: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix in/*
+    shop-prod-train-fit-task  ReadItems: s3:GetObject on arn:aws:s3:::data/in/*.csv
+    shop-prod-train-fetch  ListItems: s3:ListBucket on arn:aws:s3:::uploads if StringLike s3:prefix in/*
+    shop-prod-train-fetch  ReadItems: s3:GetObject on arn:aws:s3:::uploads/in/*.csv
+    shop-prod-train-fit-dispatch  ListItems: s3:ListBucket on arn:aws:s3:::uploads if StringLike s3:prefix in/*
+    shop-prod-train-fit-task  ListItems: s3:ListBucket on arn:aws:s3:::uploads if StringLike s3:prefix in/*
+    shop-prod-train-fit-task  ReadItems: s3:GetObject on arn:aws:s3:::uploads/in/*.csv
+    ");
+}
+
+#[test]
+fn steps_of_a_pipeline_in_a_pipeline_have_resources_of_their_own() {
+    let mut release = chain();
+    let fetch = release.steps.remove("fetch").expect("it is there");
+    release.steps.insert(step("features/fetch"), fetch);
+    step_of(&mut release, "fit").inputs.insert(field("data"), from_step("features/fetch", "raw"));
+    let desired = derived(release);
+    let mut names: Vec<String> = desired
+        .resources
+        .values()
+        .filter_map(|resource| match &resource.spec {
+            ResourceSpec::Function(function) => Some(without_digest(&function.name()).to_owned()),
+            ResourceSpec::Queue(queue) => Some(format!("queue {}", without_digest(&queue.name))),
+            ResourceSpec::Logs(logs) => Some(logs.name.clone()),
+            ResourceSpec::Role(role) => {
+                Some(format!("role {} for {}", without_digest(&role.name()), role.name_parts.join(" ")))
+            }
+            _ => None,
+        })
+        .filter(|name| name.contains("features"))
+        .collect();
+    names.sort();
+    let role = desired.resources.values().filter_map(|resource| resource.spec.as_role());
+    let settles = role.flat_map(|role| &role.statements).filter(|it| it.sid == "WriteAttempts").map(shown);
+    names.extend(settles);
+    insta::assert_snapshot!(names.join("\n"), @r"
+    /liminal/shop/prod/train/features/fetch
+    liminal-shop-prod-train-features--fetch
+    queue liminal-shop-prod-train-features--fetch
+    role liminal-shop-prod-train-features--fetch for shop prod train features/fetch
+      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
+      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/features.fetch/attempts/*
+      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
+    ");
 }

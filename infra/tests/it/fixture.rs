@@ -270,6 +270,8 @@ pub(crate) fn call(module: &str, package: Option<Digest>, timeout_seconds: u64) 
         cache: CachePolicy::On,
         compute: liminal_schemas::step::Compute::Auto,
         image: None,
+        names: Default::default(),
+        within: Vec::new(),
     }
 }
 

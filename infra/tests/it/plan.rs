@@ -364,6 +364,7 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
         models: BTreeMap::new(),
         object: None,
         scheduled: None,
+        follows: None,
         cache: RunCache::default(),
         redrives: None,
         source: SourceVersion::default(),

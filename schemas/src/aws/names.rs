@@ -43,9 +43,13 @@ pub fn pattern(parts: &[&str], max: usize) -> String {
 /// Digits of a digest in a name.
 const DIGEST_CHARS: usize = 8;
 
+/// What stands in names of resources for the `/` in the name of a step of a sub-pipeline.
+pub const STEP_SEPARATOR: &str = "--";
+
 /// The name without its digest.
 fn stem(parts: &[&str], max: usize) -> String {
-    let whole = format!("liminal-{}", parts.join("-"));
+    // No service takes the `/` in the name of a step of a sub-pipeline.
+    let whole = format!("liminal-{}", parts.join("-").replace('/', STEP_SEPARATOR));
     if whole.len() + 1 + DIGEST_CHARS <= max {
         return whole;
     }

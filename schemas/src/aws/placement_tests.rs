@@ -27,6 +27,8 @@ fn step(timeout_seconds: u64) -> StepSpec {
         cache: CachePolicy::On,
         compute: Compute::Auto,
         image: None,
+        names: Default::default(),
+        within: Vec::new(),
     }
 }
 

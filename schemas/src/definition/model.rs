@@ -6,6 +6,7 @@ use crate::delivery::Delivery;
 use crate::finding::Spanned;
 use crate::map::BATCH_INPUT;
 use crate::map::ITEM_INPUT;
+use crate::map::ObjectFilter;
 use crate::map::Tolerance;
 use crate::name::EnvironmentName;
 use crate::name::FieldName;
@@ -141,6 +142,10 @@ pub struct PipelineDefinition {
     pub python: PythonSettings,
     /// Settings of its steps that do not say otherwise.
     pub defaults: StepSettings,
+    /// What it is given, where it is a step of another: a reference to what it takes otherwise, or `file` or `directory`.
+    pub inputs: SpannedMap<FieldName, Spanned<String>>,
+    /// References to outputs of its steps that others know as its own, where it is a step of another.
+    pub outputs: SpannedMap<FieldName, Spanned<String>>,
     /// What starts runs of it.
     pub triggers: Vec<TriggerDefinition>,
     /// How long a run may take, in seconds.
@@ -173,6 +178,8 @@ pub struct StepDefinition {
     pub description: Option<String>,
     /// What it does.
     pub action: ActionDefinition,
+    /// The parameters of the pipeline that it is: values, or references to parameters.
+    pub params: SpannedMap<FieldName, Spanned<Value>>,
     /// Extra files and folders of its package.
     pub code: Vec<Spanned<String>>,
     /// References to what it needs, as written: `fetch.raw`, `params.seed`, `models.churn@champion`, `./data/rates.csv`.
@@ -208,6 +215,8 @@ pub enum ActionDefinition {
     Gate(Vec<Spanned<String>>),
     /// `register:`.
     Register(Box<RegisterDefinition>),
+    /// `pipeline:`.
+    Pipeline(Spanned<PipelineName>),
 }
 
 /// `map:` as written.
@@ -239,6 +248,8 @@ pub enum MapOver {
     Reference(Spanned<String>),
     /// A reference to a file with rows.
     Rows(Spanned<String>),
+    /// Objects of a bucket.
+    Objects(Spanned<ObjectFilter>),
 }
 
 /// `call:` taken apart.

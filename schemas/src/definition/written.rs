@@ -21,11 +21,11 @@ use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::PipelineName;
 use crate::name::ProjectName;
-use crate::name::StepName;
 use crate::run_policy::Overlap;
 use crate::step::Compute;
 use crate::step::Phase;
 use crate::template::Template;
+use crate::trigger::RunEnd;
 use crate::value::ValueType;
 
 /// A project: what `liminal.yml` says.
@@ -213,7 +213,12 @@ struct PipelinePart<S> {
     python: Option<Python>,
     /// Settings of its steps that do not say otherwise.
     defaults: Option<Defaults>,
-    /// What starts runs of it, in environments on AWS.
+    /// What it is given, where it is a step of another pipeline: a reference to what it takes otherwise, or `file` or `directory`
+    /// where it can do nothing without.
+    inputs: Option<BTreeMap<FieldName, String>>,
+    /// Outputs of its steps that are its own, where it is a step of another pipeline: `STEP.OUTPUT`.
+    outputs: Option<BTreeMap<FieldName, String>>,
+    /// What starts runs of it.
     #[schemars(length(max = 500))]
     triggers: Option<Vec<Trigger>>,
     /// How long a run may take, its steps under `finally` not counted. One that takes longer is ended as failed.
@@ -225,12 +230,12 @@ struct PipelinePart<S> {
     #[schemars(range(min = 1, max = 1000))]
     max_concurrent_runs: Option<u32>,
     /// Its steps. Their order follows from their inputs, `after` and what their conditions read.
-    steps: Option<BTreeMap<StepName, S>>,
+    steps: Option<BTreeMap<StepKey, S>>,
     /// Steps that run when all others are settled, whatever came of them.
-    finally: Option<BTreeMap<StepName, S>>,
+    finally: Option<BTreeMap<StepKey, S>>,
 }
 
-/// What starts a run without anybody calling: a time, or an object that lands in a bucket.
+/// What starts a run without anybody calling: a time, an object that lands in a bucket, or the end of a run of another pipeline.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = one_cause)]
 struct Trigger {
@@ -242,13 +247,20 @@ struct Trigger {
     timezone: Option<String>,
     /// An object that is created. Steps get it as `trigger.object`.
     object: Option<TriggerObject>,
-    /// The parameters that its runs set.
+    /// A pipeline of which a run has ended.
+    finished: Option<PipelineName>,
+    /// How that run must have ended. Default: succeeded.
+    result: Option<RunEnd>,
+    /// The parameters that its runs set. With `finished`, `finished.run` and `finished.result` stand for the run that ended.
     params: Option<BTreeMap<FieldName, Value>>,
 }
 
 /// A trigger waits for one thing.
 fn one_cause(schema: &mut Schema) {
-    schema.insert("oneOf".to_owned(), json!([{"required": ["schedule"]}, {"required": ["object"]}]));
+    schema.insert(
+        "oneOf".to_owned(),
+        json!([{"required": ["schedule"]}, {"required": ["object"]}, {"required": ["finished"]}]),
+    );
 }
 
 /// Which objects a trigger waits for.
@@ -282,6 +294,10 @@ struct StepPart {
     gate: Option<Gate>,
     /// Makes an output the next version of a model.
     register: Option<Register>,
+    /// Another pipeline, all steps of which become part of this one: `features` has the step `features/clean`.
+    pipeline: Option<PipelineName>,
+    /// Parameters of that pipeline: values, or `params.NAME` for a parameter of this one.
+    params: Option<BTreeMap<FieldName, Value>>,
     /// Extra files and folders of the step's package, by path below the project folder.
     #[schemars(length(max = 500))]
     code: Option<Vec<String>>,
@@ -297,7 +313,7 @@ struct StepPart {
     map: Option<MapOver>,
     /// Steps that must be settled before, though no data comes from them.
     #[schemars(length(max = 500))]
-    after: Option<Vec<StepName>>,
+    after: Option<Vec<StepKey>>,
     /// An expression over metrics and parameters: the step is skipped when it is false.
     when: Option<String>,
     /// What happens when an attempt fails.
@@ -322,7 +338,7 @@ struct StepPart {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 enum MapOver {
-    /// `STEP.OUTPUT` of a directory, or `params.NAME` of a list.
+    /// `STEP.OUTPUT` of a directory, `params.NAME` of a list, or `s3://BUCKET/PREFIX`.
     Reference(String),
     /// The items themselves.
     Items(#[schemars(length(max = 500))] Vec<Value>),
@@ -338,6 +354,8 @@ struct MapSettings {
     over: Option<MapItems>,
     /// `STEP.OUTPUT` of a file whose rows are the items: a JSON array, JSON lines, or CSV with a header.
     rows: Option<String>,
+    /// Objects of a bucket, each of which is an item: `s3://BUCKET/PREFIX`, or a map.
+    objects: Option<MapObjects>,
     /// How many items one attempt is given, as its input `items`. Default: 1, as its input `item`.
     #[schemars(range(min = 1, max = 10_000))]
     batch: Option<u32>,
@@ -346,6 +364,16 @@ struct MapSettings {
     max_concurrency: Option<u32>,
     /// How many items may fail: a count, or a share as in `5%`. Default: 0.
     tolerated_failures: Option<Tolerated>,
+}
+
+/// Objects that are items.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum MapObjects {
+    /// `s3://BUCKET/PREFIX`.
+    Address(String),
+    /// What their keys begin and end with.
+    Filter(TriggerObject),
 }
 
 /// Where items come from.
@@ -548,6 +576,11 @@ by_hand! {
         "type": "string",
         "pattern": "^(env:(?!LIMINAL_)[A-Za-z_][A-Za-z0-9_]*|secretsmanager:(?!arn:)[A-Za-z0-9/_+=.@-]+(#.+)?|ssm:(/[A-Za-z0-9_.-]+)+)$",
         "description": "env:NAME for a variable of this machine; on AWS secretsmanager:NAME, secretsmanager:NAME#KEY or ssm:/PATH/NAME"
+    }
+    /// The name of a step.
+    StepKey => {
+        "type": "string",
+        "pattern": "^[a-z][a-z0-9_-]{0,39}$"
     }
     /// An AWS region.
     Region => {

@@ -113,15 +113,15 @@ owner: [x]
 pipelines:
   a: [
 "#).with("b.yml", r#"pipelines: {b: {steps: {s: {rum: x}}}}
-"#)), @"
+"#)), @r"
     a.yml:4:1 L0101 this is no YAML: while parsing a node, did not find expected node content
       hint: check the indentation, quotes and brackets here and in the line above
     b.yml:1:25 L0206 step `s` has no way to execute
       here: nothing says what it does
-      hint: give it one of run, call, gate, register
+      hint: give it one of run, call, gate, register, pipeline
     b.yml:1:29 L0201 a step has no key `rum`
       here: did you mean `run`?
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:4:8 L0203 a text is needed for the owner, not a list
     ");
 }

@@ -179,28 +179,28 @@ fn an_apache_liminal_definition_is_led_to_ours() {
     insta::assert_snapshot!(findings(half_way), @r#"
     liminal.yml:4:5 L0201 a pipeline has no key `schedule`
       hint: write it in a pipeline, under `triggers:`: `triggers: [{schedule: "cron(0 6 * * ? *)"}]`
-      hint: known keys: description, owner, params, env, python, defaults, triggers, deadline, overlap, max_concurrent_runs, steps, finally
+      hint: known keys: description, owner, params, env, python, defaults, inputs, outputs, triggers, deadline, overlap, max_concurrent_runs, steps, finally
     liminal.yml:5:5 L0201 a pipeline has no key `tasks`
       hint: this looks like an Apache Liminal definition: `tasks` are `steps` here, a map from name to step
-      hint: known keys: description, owner, params, env, python, defaults, triggers, deadline, overlap, max_concurrent_runs, steps, finally
+      hint: known keys: description, owner, params, env, python, defaults, inputs, outputs, triggers, deadline, overlap, max_concurrent_runs, steps, finally
     liminal.yml:6:13 L0206 step `t` has no way to execute
       here: nothing says what it does
-      hint: give it one of run, call, gate, register
+      hint: give it one of run, call, gate, register, pipeline
     liminal.yml:6:17 L0201 a step has no key `task`
       hint: this looks like an Apache Liminal definition: a step's name is its key under `steps:`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:26 L0201 a step has no key `type`
-      hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:`, `register:` or `pipeline:` alone
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:50 L0201 a step has no key `executors`
-      hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:`, `register:` or `pipeline:` alone
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:64 L0201 a step has no key `cmd`
       hint: use `run:`, with the program and its arguments
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:6:82 L0201 a step has no key `env_vars`
       hint: use `env:`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     "#);
 }
 

@@ -6,6 +6,7 @@ mod environment;
 mod files;
 mod hostile;
 mod memory_files;
+mod nesting;
 mod pages;
 mod reading;
 mod rendering;

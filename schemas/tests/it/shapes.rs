@@ -10,13 +10,13 @@ fn an_unknown_key_gets_a_suggestion() {
 project: p
 pipeline_s: {}
 pipelines: {p: {steps: {s: {timout: 1s, run: [echo]}}}}
-"#), @"
+"#), @r"
     liminal.yml:3:1 L0201 a project has no key `pipeline_s`
       here: did you mean `pipelines`?
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:4:29 L0201 a step has no key `timout`
       here: did you mean `timeout`?
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     ");
 }
 
@@ -177,15 +177,15 @@ pipelines:
       both:
         run: [echo]
         call: a:b
-"#), @r#"
+"#), @r"
     liminal.yml:6:7 L0206 step `none` has no way to execute
       here: nothing says what it does
-      hint: give it one of run, call, gate, register
+      hint: give it one of run, call, gate, register, pipeline
     liminal.yml:9:9 L0206 step `both` has several ways to execute: `run`, `call`
       here: one too many
       liminal.yml:8:9: the other one
       hint: keep one of them; what must happen before or after is a step of its own
-    "#);
+    ");
 }
 
 #[test]
@@ -337,7 +337,7 @@ pipelines:
       s: {run: [echo], timeout: soon}
       t: {phase: train}
       T: {run: [echo]}
-"#), @"
+"#), @r"
     liminal.yml:3:1 L0201 a project has no key `ownr`
       here: did you mean `owner`?
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
@@ -346,7 +346,7 @@ pipelines:
       hint: write a number and a unit: 500ms, 30s, 5m, 2h, 1d
     liminal.yml:9:7 L0206 step `t` has no way to execute
       here: nothing says what it does
-      hint: give it one of run, call, gate, register
+      hint: give it one of run, call, gate, register, pipeline
     liminal.yml:10:7 L0204 `T` is no step name: it must start with a lower-case letter
       hint: `t` would do
     ");

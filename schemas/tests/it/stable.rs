@@ -96,6 +96,9 @@ fn written(trigger: &Trigger) -> String {
             let bucket = bucket.as_ref().map(|bucket| format!(", bucket: \"{bucket}\"")).unwrap_or_default();
             format!("object: {{suffix: \"{suffix}\", prefix: \"{prefix}\"{bucket}}}")
         }
+        TriggerSource::Finished { pipeline, result, .. } => {
+            format!("finished: {pipeline}, result: {}", result.as_str())
+        }
     };
     for (name, value) in &trigger.params {
         write!(text, ", params: {{{name}: {value}}}").expect("a string takes all");

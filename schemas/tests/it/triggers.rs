@@ -112,11 +112,11 @@ fn the_shape_of_triggers_is_checked() {
       hint: leave it out, or name the time of day: `cron(0 6 * * ? *)`
     liminal.yml:13:20 L0203 a text is needed for the schedule, not a whole number
       hint: put it into quotes
-    liminal.yml:14:36 L0207 a trigger waits for a time or for an object, not for both
+    liminal.yml:14:36 L0207 a trigger waits for one thing, not for `schedule` and `object`
       liminal.yml:14:10: the other one
       hint: make two triggers of it: each item of the list starts runs of its own
-    liminal.yml:15:9 L0202 a trigger needs the key `schedule` or the key `object`
-      hint: write `{schedule: "rate(1 hour)"}` or `{object: {prefix: in/}}`
+    liminal.yml:15:9 L0202 a trigger needs one of the keys `schedule`, `object` and `finished`
+      hint: write `{schedule: "rate(1 hour)"}`, `{object: {prefix: in/}}` or `{finished: PIPELINE}`
     liminal.yml:16:18 L0203 a map is needed for the object of a trigger, not a text
       hint: write `object: {prefix: in/}`
     liminal.yml:17:10 L0307 this trigger waits for every object in the bucket that liminal keeps its own objects in
@@ -131,17 +131,17 @@ fn the_shape_of_triggers_is_checked() {
       hint: write `.csv`: what comes before or behind it is free anyway
     liminal.yml:21:44 L0205 `B` can not be a bucket: it has fewer than 3 characters, or more than 63
       hint: S3 allows 3 to 63 lower-case letters, digits, `-` and `.` in the name of a bucket
-    liminal.yml:21:48 L0207 `timezone` means nothing to a trigger that waits for an object
+    liminal.yml:21:48 L0207 `timezone` means nothing to a trigger with `object`
       liminal.yml:21:10: because of this
       hint: leave it out
     liminal.yml:22:19 L0201 the object of a trigger has no key `prefx`
       here: did you mean `prefix`?
       hint: known keys: bucket, prefix, suffix
     liminal.yml:22:32 L0201 a trigger has no key `every`
-      hint: known keys: schedule, timezone, object, params
+      hint: known keys: schedule, timezone, object, finished, result, params
     liminal.yml:23:10 L0201 a trigger has no key `prefix`
       hint: write it under `object:`, as in `object: {prefix: in/, suffix: .csv}`
-      hint: known keys: schedule, timezone, object, params
+      hint: known keys: schedule, timezone, object, finished, result, params
     liminal.yml:24:9 L0203 a map is needed for a trigger, not a text
     liminal.yml:25:45 L0301 there is no parameter `Seed`
     "#);
@@ -295,4 +295,93 @@ fn a_trigger_that_liminals_own_objects_would_set_off_is_refused() {
     {
         assert_eq!(object(trigger), "local: fine\nown: fine\ndefault: fine\n", "{trigger}");
     }
+}
+
+/// Pipelines with these triggers, by name.
+fn pipelines(all: &[(&str, &str)]) -> String {
+    let one = |(name, triggers): &(&str, &str)| {
+        format!(
+            "  {name}:\n    params: {{of: {{type: string, default: x}}, n: 1}}\n    steps: {{s: {{run: \"x {{{{ params.of }}}} {{{{ params.n }}}}\"}}}}\n    triggers: {triggers}\n"
+        )
+    };
+    format!("project: shop\npipelines:\n{}", all.iter().map(one).collect::<String>())
+}
+
+fn problems(yaml: &str) -> String {
+    match load(&MemoryFiles::new().with("liminal.yml", yaml), "liminal.yml", None) {
+        Ok(loaded) => render(&loaded.report),
+        Err(report) => render(&report),
+    }
+}
+
+#[test]
+fn a_pipeline_may_start_when_another_has_ended_and_is_told_which_run_that_was() {
+    let yaml = pipelines(&[
+        ("train", "[]"),
+        (
+            "score",
+            "[{finished: train, params: {of: finished.run}}, {finished: train, result: failed, params: {of: finished.result, n: 2}}]",
+        ),
+    ]);
+    let release = try_load(&yaml, "local").expect("loaded");
+    assert_snapshot!(serde_json::to_string(&release.triggers).expect("JSON"), @r#"[{"on":{"finished":{"pipeline":"train","params":{"of":"run"}}}},{"on":{"finished":{"pipeline":"train","result":"failed","params":{"of":"result"}}},"params":{"n":2}}]"#);
+}
+
+#[test]
+fn ends_that_are_waited_for_make_sense_and_lead_in_no_circle() {
+    assert_snapshot!(problems(&pipelines(&[
+        ("train", "[{finished: trian}, {finished: train}, {finished: a, result: won}, {schedule: rate(1 day), result: any}, {finished: 3}]"),
+        ("a", "[{finished: c, params: {n: finished.run, of: finished.id}}]"),
+        ("b", "[{finished: a, result: any}, {finished: a, schedule: rate(1 day)}]"),
+        ("c", "[{finished: b}]"),
+    ])), @r"
+    liminal.yml:6:27 L0301 there is no pipeline `trian`
+      here: did you mean `train`?
+      hint: pipelines: a, b, c, train
+    liminal.yml:6:46 L0310 pipelines start each other without end: train → train
+      here: the end of train starts train here
+      hint: take one of these triggers out
+    liminal.yml:6:76 L0205 no run ends as `won`
+      hint: known are succeeded, failed, rejected, any
+    liminal.yml:6:106 L0207 `result` means nothing to a trigger with `schedule`
+      liminal.yml:6:83: because of this
+      hint: leave it out
+    liminal.yml:6:131 L0203 a text is needed for the pipeline, not a whole number
+      hint: put it into quotes
+    liminal.yml:10:42 L0304 `finished.run` is a text, and parameter `n` has the type int
+    liminal.yml:14:27 L0310 pipelines start each other without end: a → b → c → a
+      here: the end of a starts b here
+      liminal.yml:10:27: the end of c starts a here
+      hint: take one of these triggers out
+    liminal.yml:14:58 L0207 a trigger waits for one thing, not for `finished` and `schedule`
+      liminal.yml:14:45: the other one
+      hint: make two triggers of it: each item of the list starts runs of its own
+    ");
+    assert_snapshot!(problems(&pipelines(&[
+        ("train", "[{finished: trian}, {finished: train}]"),
+        ("a", "[{finished: c, params: {n: finished.run, of: finished.id}}]"),
+        ("b", "[{finished: a, result: any}]"),
+        ("c", "[{finished: b}]"),
+    ])), @r"
+    liminal.yml:6:27 L0301 there is no pipeline `trian`
+      here: did you mean `train`?
+      hint: pipelines: a, b, c, train
+    liminal.yml:6:46 L0310 pipelines start each other without end: train → train
+      here: the end of train starts train here
+      hint: take one of these triggers out
+    liminal.yml:10:42 L0304 `finished.run` is a text, and parameter `n` has the type int
+    liminal.yml:14:27 L0310 pipelines start each other without end: a → b → c → a
+      here: the end of a starts b here
+      liminal.yml:10:27: the end of c starts a here
+      hint: take one of these triggers out
+    ");
+    let part = "project: shop\npipelines:\n  a: {inputs: {i: file}, steps: {s: {run: 'x {{ inputs.i }}', inputs: {i: inputs.i}}}}\n  b: {triggers: [{finished: a}], steps: {s: {run: x, inputs: {o: trigger.object}}}}\n";
+    assert_snapshot!(problems(part), @r"
+    liminal.yml:4:29 L0306 pipeline a runs only as a part of others, so that no run of it ever ends
+      liminal.yml:3:3: the pipeline is here
+      hint: wait for a pipeline that contains it
+    liminal.yml:4:29 L0306 runs that start when another has ended have no `trigger.object`, and a step needs it
+      liminal.yml:4:66: this input
+      hint: put the steps that need an object into a pipeline of their own
+    ");
 }

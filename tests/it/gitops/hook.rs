@@ -54,7 +54,7 @@ fn a_broken_definition_is_told_with_its_place_and_leaves_what_is_live() {
     remote: 11 |         output: {text: text.txt}
     remote:    |         ^^^^^^ did you mean `outputs`?
     remote:    |
-    remote:    = help: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+    remote:    = help: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     remote:
     remote: 2 errors in liminal.yml
     remote: for more: liminal explain L0201 (also L0301)
@@ -184,7 +184,7 @@ fn with_pre_receive_a_broken_push_is_refused() {
     remote: 11 |         output: {text: text.txt}
     remote:    |         ^^^^^^ did you mean `outputs`?
     remote:    |
-    remote:    = help: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+    remote:    = help: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     remote:
     remote: 2 errors in liminal.yml
     remote: for more: liminal explain L0201 (also L0301)

@@ -1,9 +1,7 @@
 //! Folders that stand for buckets: what lands in one is an object that was created.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -12,12 +10,12 @@ use liminal_schemas::time::UtcTime;
 use serde_json::json;
 
 use crate::local::artifacts::LocalArtifacts;
+use crate::local::buckets::FileHere;
+use crate::local::buckets::collect;
+use crate::local::buckets::version_of;
 use crate::starter::ForeignObject;
 use crate::starter::ObjectSource;
 use crate::starter::SourceError;
-
-/// How deep folders are looked into.
-const MAX_DEPTH: usize = 32;
 
 /// A folder that stands for a bucket.
 #[derive(Clone, Debug)]
@@ -48,7 +46,7 @@ impl Folders {
         for WatchedFolder { bucket, folder } in &self.folders {
             let mut files = Vec::new();
             collect(folder, "", 0, &mut files);
-            for (key, version, time) in files {
+            for FileHere { key, version, time, .. } in files {
                 let id = (bucket.clone(), key);
                 let told = match self.seen.get(&id) {
                     Some((known, true)) if *known == version => true,
@@ -64,37 +62,6 @@ impl Folders {
         self.seen = now;
         notifications
     }
-}
-
-/// All files below a folder: key, version, and when it was last written. Names that begin with a dot are those of other
-/// programs, which write a file under such a name before they give it its own.
-fn collect(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<(String, String, UtcTime)>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let Ok(kind) = entry.file_type() else { continue };
-        if name.starts_with('.') {
-            continue;
-        }
-        let key = format!("{prefix}{name}");
-        if kind.is_dir() {
-            if depth < MAX_DEPTH {
-                collect(&entry.path(), &format!("{key}/"), depth + 1, files);
-            }
-        } else if let Ok((version, time)) = version_of(&entry.path()) {
-            files.push((key, version, time));
-        }
-    }
-}
-
-/// What tells the content of a file from an earlier one, and when it was written.
-fn version_of(path: &Path) -> io::Result<(String, UtcTime)> {
-    let found = fs::metadata(path)?;
-    if !found.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let version = format!("{}.{:09}-{}-{}", found.mtime(), found.mtime_nsec(), found.size(), found.ino());
-    Ok((version, UtcTime::from_millis(found.mtime().saturating_mul(1000) + found.mtime_nsec() / 1_000_000)))
 }
 
 /// What a bucket would send.
@@ -129,7 +96,7 @@ impl ObjectSource for FolderSource {
     async fn bring_in(&self, object: &ForeignObject) -> Result<Option<TriggerObject>, SourceError> {
         let Some(path) = self.path_of(&object.bucket, &object.key) else { return Ok(None) };
         let is_it = |path: &Path| {
-            version_of(path).is_ok_and(|(version, _)| object.version.as_ref().is_none_or(|wanted| *wanted == version))
+            version_of(path).is_ok_and(|found| object.version.as_ref().is_none_or(|wanted| *wanted == found.version))
         };
         if !is_it(&path) {
             return Ok(None);
@@ -157,6 +124,8 @@ impl ObjectSource for FolderSource {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::starter::event::Event;
     use crate::starter::event::parse;

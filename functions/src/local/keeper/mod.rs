@@ -10,6 +10,7 @@ mod schedules;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub enum KeeperEvent {
         schedules: usize,
         /// How many triggers wait for objects.
         objects: usize,
+        /// For ends of how many pipelines they wait.
+        ends: usize,
     },
     /// A run is driven from now on.
     Begins {
@@ -172,7 +175,7 @@ struct Keeper<'a, S: ObjectStore, Q: WatchedQueue, E: Executor> {
     runs: Runs<'a, S, Q, E>,
     /// Events that could not be handled yet.
     pending: Vec<Pending>,
-    awaits: Option<(usize, Vec<Digest>, usize)>,
+    awaits: Option<(usize, Vec<Digest>, usize, BTreeSet<PipelineName>)>,
     events: mpsc::UnboundedSender<KeeperEvent>,
 }
 
@@ -198,7 +201,11 @@ where
             }
             if changed {
                 self.start_waiting().await;
-                self.runs.drive_open(&self.starter).await?;
+                let report = self.runs.drive_open(&self.starter).await?;
+                if !report.started.is_empty() {
+                    sweep = Instant::now();
+                }
+                self.tell_of(report);
             }
             tokio::select! {
                 () = self.runs.ended() => sweep = Instant::now(),
@@ -207,14 +214,17 @@ where
             }
         }
         self.runs.wind_up().await;
-        Ok(())
+        // Nobody is left to start what waits, so that runs that end from now on close themselves.
+        self.starter.note_listeners(&BTreeSet::new(), true).await
     }
 
     /// Handles what has happened since the last time. Whether anything has.
     async fn look(&mut self) -> Result<bool, StarterError> {
         let now = SystemClock.now();
         let awaited = self.starter.awaited().await?;
-        self.tell_what_is_awaited(&awaited);
+        if self.tell_what_is_awaited(&awaited) {
+            self.starter.note_listeners(&awaited.ends, awaited.problems.is_empty()).await?;
+        }
         let mut bodies: Vec<(String, u32)> =
             self.schedules.due(&awaited.schedules, now).iter().map(|message| (message.body(), 0)).collect();
         bodies.extend(self.folders.look().into_iter().map(|body| (body, 0)));
@@ -266,15 +276,21 @@ where
         }
     }
 
-    fn tell_what_is_awaited(&mut self, awaited: &Awaited) {
+    /// Whether it is another thing than before.
+    fn tell_what_is_awaited(&mut self, awaited: &Awaited) -> bool {
         let triggers = awaited.schedules.iter().map(|schedule| schedule.trigger).collect();
-        let awaits = (awaited.pipelines, triggers, awaited.objects);
+        let awaits = (awaited.pipelines, triggers, awaited.objects, awaited.ends.clone());
         if self.awaits.as_ref() == Some(&awaits) {
-            return;
+            return false;
         }
         self.awaits = Some(awaits);
         let schedules = awaited.schedules.len();
-        self.tell(KeeperEvent::Awaits { pipelines: awaited.pipelines, schedules, objects: awaited.objects });
+        self.tell(KeeperEvent::Awaits {
+            pipelines: awaited.pipelines,
+            schedules,
+            objects: awaited.objects,
+            ends: awaited.ends.len(),
+        });
         for schedule in &awaited.schedules {
             if let Err(error) = &schedule.schedule {
                 self.tell(KeeperEvent::Note(format!("a schedule of {} is not kept: {error}", schedule.pipeline)));
@@ -283,6 +299,7 @@ where
         for problem in &awaited.problems {
             self.tell(KeeperEvent::Note(problem.clone()));
         }
+        true
     }
 
     fn tell(&self, event: KeeperEvent) {

@@ -33,6 +33,7 @@ use crate::local::platform::LocalPlatform;
 use crate::local::queue::WatchedQueue;
 use crate::ports::ObjectStore;
 use crate::runner::Events;
+use crate::starter::Report;
 use crate::starter::Starter;
 use crate::starter::StarterError;
 
@@ -69,18 +70,19 @@ impl<'a, S: ObjectStore, Q: WatchedQueue, E: Executor> Runs<'a, S, Q, E> {
         }
     }
 
-    /// Drives the open runs that nobody drives, the oldest first, as far as there is room.
+    /// Drives the open runs that nobody drives, the oldest first, as far as there is room. Tells what was started since others
+    /// have ended.
     pub(super) async fn drive_open(
         &mut self,
         starter: &Starter<LocalPlatform<S, Q, StartsNothing>, FolderSource>,
-    ) -> Result<(), StarterError> {
+    ) -> Result<Report, StarterError> {
         let now = Instant::now();
         self.known.retain(|_, until| until.is_none_or(|until| until > now));
-        let mut open = starter.open_runs().await?;
+        let (mut open, report) = starter.open_runs().await?;
         open.sort_by(|(_, a), (_, b)| a.cmp(b));
         for (pipeline, run) in open {
             if self.tasks.len() >= self.most {
-                return Ok(());
+                break;
             }
             if self.known.contains_key(&run) || is_driven(&self.environment.locks, &run).ok().flatten().is_some() {
                 continue;
@@ -104,7 +106,7 @@ impl<'a, S: ObjectStore, Q: WatchedQueue, E: Executor> Runs<'a, S, Q, E> {
                 (pipeline, run, driven)
             });
         }
-        Ok(())
+        Ok(report)
     }
 
     /// Waits until a run is driven no longer; for ever when none is.

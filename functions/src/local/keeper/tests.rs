@@ -180,7 +180,7 @@ async fn a_keeper_that_is_stopped_leaves_its_runs_for_the_next_one() {
         kept.place.stop.send_replace(Stop::Gracefully);
     };
     let (events, ()) = tokio::join!(kept.until_ended(usize::MAX), stopping);
-    let awaits = KeeperEvent::Awaits { pipelines: 1, schedules: 1, objects: 0 };
+    let awaits = KeeperEvent::Awaits { pipelines: 1, schedules: 1, objects: 0, ends: 0 };
     let (pipeline, run) = (record.pipeline.clone(), record.run.clone());
     assert_eq!(events.first(), Some(&awaits));
     assert!(events.contains(&KeeperEvent::Left { pipeline, run }), "{events:?}");

@@ -49,6 +49,7 @@ async fn child() {
         store: Arc::new(Crashing::new(DirectoryStore::open(folder.join("objects")).expect("a store"), crash.clone())),
         queue: Arc::new(Crashing::new(queue, crash)),
         locks: folder.join("locks"),
+        buckets: Default::default(),
     };
     let record = run_record(&release, "20261124-000000-test");
     let run_key = keys::run(&record.pipeline, &record.run);

@@ -116,8 +116,12 @@ impl Place {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Arc::new(DirectoryStore::open(folder.path().join("objects")).expect("a store"));
         let queue = SqliteQueue::open(folder.path().join("queue.sqlite"), SystemClock).expect("a queue").queue;
-        let environment =
-            LocalEnvironment { store: Arc::clone(&store), queue: Arc::new(queue), locks: folder.path().join("locks") };
+        let environment = LocalEnvironment {
+            store: Arc::clone(&store),
+            queue: Arc::new(queue),
+            locks: folder.path().join("locks"),
+            buckets: Default::default(),
+        };
         let executor = Arc::new(Executes::new(store));
         let place = Self {
             _folder: folder,

@@ -28,6 +28,7 @@ use liminal_schemas::value::Value;
 
 use super::AT_ONCE;
 use crate::documents;
+use crate::ports::Buckets;
 use crate::ports::Clock;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
@@ -142,7 +143,7 @@ impl<P: Platform> Runner<P> {
             self.skip(context, &work.unit, SkipReason::Cancelled).await?;
             return Ok(None);
         }
-        let items = match self.read_items(context, map, &prepared.inputs).await? {
+        let items = match self.read_items(&work, map, &prepared.inputs).await? {
             Ok(items) => items,
             Err(failure) => {
                 self.give_up(context, &work.unit, &prepared, failure, None).await?;
@@ -176,7 +177,7 @@ impl<P: Platform> Runner<P> {
     /// The items, from where the map says that they are. The inner error is the fault of whoever made them.
     async fn read_items(
         &self,
-        context: &RunContext,
+        work: &Work<'_>,
         map: &MapSpec,
         inputs: &BTreeMap<FieldName, Artifact>,
     ) -> Result<Result<Vec<Item>, Failure>, RunnerError> {
@@ -184,7 +185,7 @@ impl<P: Platform> Runner<P> {
         let source = FieldName::new(map.input()).ok().and_then(|name| inputs.get(&name));
         let items = match &map.over {
             MapSource::Values(values) => Ok(mapping::values(values.clone(), map.batch)),
-            MapSource::Param { name } => match context.params.get(name) {
+            MapSource::Param { name } => match work.params.get(name) {
                 Some(Value::List(values)) => Ok(mapping::values(values.clone(), map.batch)),
                 Some(
                     Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Map(_),
@@ -199,6 +200,16 @@ impl<P: Platform> Runner<P> {
                 },
                 None => Err(user(format!("{} has no content", map.over))),
             },
+            MapSource::Objects(filter) => {
+                let most = mapping::most_objects(map.batch);
+                match self.platform.buckets().list(filter, most.saturating_add(1)).await {
+                    Ok(listed) if listed.len() > most => {
+                        Err(user(format!("{} are more than {most}; `batch:` makes fewer items of them", map.over)))
+                    }
+                    Ok(listed) => Ok(mapping::objects(listed, map.batch)),
+                    Err(error) => Err(user(describe_all(&error))),
+                }
+            }
             MapSource::Rows { .. } => match source {
                 Some(artifact) if artifact.bytes > mapping::MAX_ROWS_BYTES => {
                     let limit = mapping::MAX_ROWS_BYTES >> 20;
@@ -221,4 +232,15 @@ impl<P: Platform> Runner<P> {
         let listing = documents::read_addressed(self.platform.store(), &key, &artifact.digest).await?;
         listing.ok_or_else(|| StoreError::Corrupt { key, source: "it is gone".into() })
     }
+}
+
+/// An error with its causes.
+fn describe_all(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

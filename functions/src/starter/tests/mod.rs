@@ -1,5 +1,6 @@
 //! The starter in a simulated world.
 
+mod ends;
 mod events;
 mod fargate;
 mod overlap;

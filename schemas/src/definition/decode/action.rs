@@ -1,4 +1,4 @@
-//! What a step does: `run:`, `call:`, `gate:`, `register:`.
+//! What a step does: `run:`, `call:`, `gate:`, `register:`, `pipeline:`.
 
 use super::Context;
 use super::fields::Fields;
@@ -18,6 +18,7 @@ use crate::finding::Span;
 use crate::finding::Spanned;
 use crate::name::FieldName;
 use crate::name::ModelName;
+use crate::name::PipelineName;
 use crate::template::Template;
 
 /// The most arguments of a program: far below what the kernel takes.
@@ -49,7 +50,11 @@ impl Context {
         let call = fields.take("call").and_then(|(_, node)| self.call(node));
         let gate = fields.take("gate").and_then(|(key, node)| self.gate(&key, node));
         let register = fields.take("register").and_then(|(key, node)| self.register(node, &key.span));
-        run.or(call).or(gate).or(register)
+        let pipeline = fields
+            .take("pipeline")
+            .and_then(|(_, node)| self.name(node, "the pipeline", PipelineName::new))
+            .map(ActionDefinition::Pipeline);
+        run.or(call).or(gate).or(register).or(pipeline)
     }
 
     fn run(&mut self, key: &Key, node: Node) -> Option<ActionDefinition> {

@@ -215,7 +215,7 @@ fn problem_with_region(text: &str) -> Option<Problem> {
 
 /// What keeps a text from being the name of a bucket, if anything does: "General purpose bucket naming rules" of the S3 user
 /// guide, 2026-11.
-fn problem_with_bucket(text: &str) -> Option<&'static str> {
+pub(super) fn problem_with_bucket(text: &str) -> Option<&'static str> {
     const PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
     const SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
     let at_the_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

@@ -10,7 +10,7 @@ pub(crate) struct Shape {
 }
 
 /// The keys of which a step has exactly one.
-pub(crate) const ACTION_KEYS: &[&str] = &["run", "call", "gate", "register"];
+pub(crate) const ACTION_KEYS: &[&str] = &["run", "call", "gate", "register", "pipeline"];
 
 /// The keys of a parameter in its long form.
 pub(crate) const PARAM_KEYS: &[&str] = &["type", "default", "min", "max", "choices", "description"];
@@ -18,6 +18,24 @@ pub(crate) const PARAM_KEYS: &[&str] = &["type", "default", "min", "max", "choic
 /// Keys of a step that mean nothing to a gate or a registration.
 pub(crate) const PROCESS_KEYS: &[&str] =
     &["code", "outputs", "metrics", "plots", "map", "resources", "compute", "image", "env", "python"];
+
+/// Keys of a step that mean nothing to one that is a pipeline: its steps have them.
+pub(crate) const KEYS_OF_SINGLE_STEPS: &[&str] = &[
+    "phase",
+    "code",
+    "outputs",
+    "metrics",
+    "plots",
+    "map",
+    "retries",
+    "timeout",
+    "resources",
+    "compute",
+    "image",
+    "cache",
+    "env",
+    "python",
+];
 
 /// Keys of an environment that say where in AWS it is. They mean nothing to one on this machine.
 pub(crate) const AWS_KEYS: &[&str] = &["region", "account", "bucket", "arch", "log_retention", "fargate"];
@@ -90,6 +108,8 @@ pub(crate) const PIPELINE: Shape = Shape {
         "env",
         "python",
         "defaults",
+        "inputs",
+        "outputs",
         "triggers",
         "deadline",
         "overlap",
@@ -99,7 +119,8 @@ pub(crate) const PIPELINE: Shape = Shape {
     ],
 };
 
-pub(crate) const TRIGGER: Shape = Shape { what: "a trigger", keys: &["schedule", "timezone", "object", "params"] };
+pub(crate) const TRIGGER: Shape =
+    Shape { what: "a trigger", keys: &["schedule", "timezone", "object", "finished", "result", "params"] };
 
 pub(crate) const OBJECT: Shape = Shape { what: "the object of a trigger", keys: &["bucket", "prefix", "suffix"] };
 
@@ -112,6 +133,8 @@ pub(crate) const STEP: Shape = Shape {
         "call",
         "gate",
         "register",
+        "pipeline",
+        "params",
         "code",
         "inputs",
         "outputs",
@@ -134,7 +157,7 @@ pub(crate) const STEP: Shape = Shape {
 pub(crate) const REGISTER: Shape = Shape { what: "a registration", keys: &["model", "artifact", "aliases"] };
 
 pub(crate) const MAP: Shape =
-    Shape { what: "a map", keys: &["over", "rows", "batch", "max_concurrency", "tolerated_failures"] };
+    Shape { what: "a map", keys: &["over", "rows", "objects", "batch", "max_concurrency", "tolerated_failures"] };
 
 pub(crate) const RETRIES: Shape = Shape { what: "the retries", keys: &["max", "backoff", "jitter", "on"] };
 
@@ -158,11 +181,12 @@ pub(crate) fn hint_for(key: &str) -> Option<&'static str> {
             "liminal builds no images: a step names what it needs under `python:` and `code:`, or a finished `image:`"
         }
         "executor" | "executors" | "type" | "split_input" => {
-            "this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:` or `register:` alone"
+            "this looks like an Apache Liminal definition: a step runs by `run:`, `call:`, `gate:`, `register:` or `pipeline:` alone"
         }
         "schedule" | "start_date" => {
             "write it in a pipeline, under `triggers:`: `triggers: [{schedule: \"cron(0 6 * * ? *)\"}]`"
         }
+        "finished" => "write it in a pipeline, under `triggers:`: `triggers: [{finished: PIPELINE}]`",
         "triggers" => "triggers belong to a pipeline, which starts as a whole",
         "prefix" | "suffix" => "write it under `object:`, as in `object: {prefix: in/, suffix: .csv}`",
         "service" | "services" | "endpoints" => "services are not part of this version",

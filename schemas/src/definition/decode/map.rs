@@ -2,9 +2,12 @@
 
 use super::Context;
 use super::MAX_ITEMS;
+use super::aws::problem_with_bucket;
 use super::fields::Fields;
 use super::fields::shorten;
 use super::keys;
+use super::triggers::problem_with_part;
+use super::triggers::problem_with_prefix;
 use crate::definition::model::MapDefinition;
 use crate::definition::model::MapOver;
 use crate::definition::yaml::Key;
@@ -13,8 +16,15 @@ use crate::definition::yaml::Node;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Spanned;
+use crate::map::ObjectFilter;
 use crate::map::Tolerance;
 use crate::value::Value;
+
+/// The keys of which a map has one.
+const SOURCES: &[&str] = &["over", "rows", "objects"];
+
+/// What the address of objects begins with.
+const ADDRESS: &str = "s3://";
 
 /// The most items that one attempt may be given.
 const MAX_BATCH: u32 = 10_000;
@@ -28,6 +38,10 @@ impl Context {
         let span = key.span.clone();
         let plain = |over| MapDefinition { over, batch: None, max_concurrency: None, tolerated: Tolerance::default() };
         match node.kind {
+            Kind::Text { ref text, .. } if text.starts_with(ADDRESS) => {
+                let objects = self.address(node)?;
+                Some(plain(MapOver::Objects(objects)))
+            }
             Kind::Text { .. } => {
                 let reference = self.text(node, "what a step maps over")?;
                 Some(plain(MapOver::Reference(reference)))
@@ -57,14 +71,22 @@ impl Context {
     }
 
     fn map_source(&mut self, fields: &mut Fields) -> Option<MapOver> {
-        match fields.present(&["over", "rows"]).as_slice() {
-            [first, second] => {
-                let message = "a map has either `over` or `rows`";
+        match fields.present(SOURCES).as_slice() {
+            [first, second, ..] => {
+                let message = "a map has either `over`, `rows` or `objects`";
                 let finding = Finding::error(Code::InvalidValue, &second.span, message);
                 self.lose(finding.related(&first.span, "the other is here"));
-                fields.take("over");
-                fields.take("rows");
+                for source in SOURCES {
+                    fields.take(source);
+                }
                 None
+            }
+            [key] if key.text == "objects" => {
+                let (key, node) = fields.take("objects")?;
+                match &node.kind {
+                    Kind::Text { text, .. } if text.starts_with(ADDRESS) => Some(MapOver::Objects(self.address(node)?)),
+                    _ => Some(MapOver::Objects(self.objects(&key, node)?)),
+                }
             }
             [key] if key.text == "rows" => {
                 let (_, node) = fields.take("rows")?;
@@ -78,6 +100,55 @@ impl Context {
                 Some(MapOver::Reference(self.text(node, "what a step maps over")?))
             }
         }
+    }
+
+    /// `s3://bucket/prefix`.
+    fn address(&mut self, node: Node) -> Option<Spanned<ObjectFilter>> {
+        let Spanned { value, span } = self.text(node, "the objects")?;
+        let rest = value.strip_prefix(ADDRESS).unwrap_or_default();
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let problem = match problem_with_bucket(bucket) {
+            Some(problem) => Some(problem.to_owned()),
+            None => problem_with_part(prefix).map(|problem| problem.message),
+        };
+        if let Some(problem) = problem {
+            let message = format!("`{}` names no objects: {problem}", shorten(&value));
+            self.invalid(
+                &span,
+                message,
+                "write `s3://BUCKET/PREFIX`, or `objects: {bucket: BUCKET, prefix: PREFIX, suffix: .csv}`",
+            );
+            self.incomplete = true;
+            return None;
+        }
+        Some(Spanned::new(
+            ObjectFilter { bucket: Some(bucket.to_owned()), prefix: prefix.to_owned(), suffix: String::new() },
+            span,
+        ))
+    }
+
+    fn objects(&mut self, key: &Key, node: Node) -> Option<Spanned<ObjectFilter>> {
+        let span = key.span.clone();
+        if let Kind::Text { text, .. } = &node.kind {
+            let hint = format!("write `objects: {{prefix: {}}}` for those of the environment's bucket", shorten(text));
+            self.wrong_type(&node, "the objects of a map", "an address or a map", Some(&hint));
+            return None;
+        }
+        let mut fields = Fields::open(node, &span, &keys::OBJECT, self)?;
+        let known = self.findings.len();
+        let bucket = fields.take("bucket").and_then(|(_, node)| self.bucket(node));
+        let prefix = fields
+            .take("prefix")
+            .and_then(|(_, node)| self.checked(node, "the beginning of a key", problem_with_prefix));
+        let suffix =
+            fields.take("suffix").and_then(|(_, node)| self.checked(node, "the end of a key", problem_with_part));
+        fields.finish(self);
+        if self.findings.len() > known {
+            self.incomplete = true;
+            return None;
+        }
+        let text = |text: Option<Spanned<String>>| text.map(|text| text.value).unwrap_or_default();
+        Some(Spanned::new(ObjectFilter { bucket, prefix: text(prefix), suffix: text(suffix) }, span))
     }
 
     fn map_values(&mut self, node: Node) -> Option<Spanned<Vec<Value>>> {

@@ -12,6 +12,8 @@ use crate::definition::yaml::Key;
 use crate::definition::yaml::Node;
 use crate::finding::Code;
 use crate::finding::Finding;
+use crate::finding::Spanned;
+use crate::name::FieldName;
 use crate::name::PipelineName;
 use crate::run_policy::Overlap;
 use crate::suggestion::closest;
@@ -44,6 +46,8 @@ impl Context {
             env: fields.take("env").map(|(_, node)| self.env(node)).unwrap_or_default(),
             python: fields.take("python").map(|(key, node)| self.python(node, &key.span)).unwrap_or_default(),
             defaults: fields.take("defaults").map(|(key, node)| self.defaults(node, &key.span)).unwrap_or_default(),
+            inputs: fields.take("inputs").map(|(_, node)| self.references(node, "the inputs")).unwrap_or_default(),
+            outputs: fields.take("outputs").map(|(_, node)| self.references(node, "the outputs")).unwrap_or_default(),
             triggers: fields
                 .take("triggers")
                 .map(|(_, node)| self.unreferenced(|cx| cx.triggers(node)))
@@ -61,6 +65,11 @@ impl Context {
         }
         self.refuse_too_many_steps(&pipeline);
         Some(pipeline)
+    }
+
+    /// What a pipeline is given, or leaves, as a step of another one.
+    fn references(&mut self, node: Node, what: &str) -> SpannedMap<FieldName, Spanned<String>> {
+        self.named(node, what, |text| FieldName::new(text), |cx, _, node| cx.text(node, "a reference"))
     }
 
     /// `overlap:` and `max_concurrent_runs:`, each of which has a default that follows from the other.

@@ -36,7 +36,7 @@ impl Context {
 
     fn step(&mut self, key: &Key, node: Node) -> Option<StepDefinition> {
         let mut fields = Fields::open(node, &key.span, &keys::STEP, self)?;
-        self.refuse_keys_of_processes(key, &mut fields);
+        self.refuse_keys_of_others(key, &mut fields);
         // A step without a way to execute is told of; it stays as one that does nothing, so that others may refer to it.
         let action = self.unreferenced(|cx| cx.action(key, &mut fields)).unwrap_or(ActionDefinition::Gate(Vec::new()));
         let phase = fields.take("phase").and_then(|(_, node)| self.unreferenced(|cx| cx.phase(node)));
@@ -45,6 +45,10 @@ impl Context {
             phase,
             description: description.map(|text| text.value),
             action,
+            params: fields
+                .take("params")
+                .map(|(_, node)| self.given_params(node, "the parameters of a pipeline"))
+                .unwrap_or_default(),
             code: fields.take("code").map(|(_, node)| self.code(node)).unwrap_or_default(),
             inputs: fields
                 .take("inputs")
@@ -59,7 +63,7 @@ impl Context {
             }),
             after: fields
                 .take("after")
-                .map(|(_, node)| self.list(node, "`after`", |cx, node| cx.name(node, "a step", StepName::new)))
+                .map(|(_, node)| self.list(node, "`after`", |cx, node| cx.name(node, "a step", StepName::plain)))
                 .unwrap_or_default(),
             when: fields.take("when").and_then(|(_, node)| self.text(node, "a condition")),
             settings: self.unreferenced(|cx| cx.step_settings(&mut fields)),
@@ -73,17 +77,30 @@ impl Context {
         Some(step)
     }
 
-    /// Reports keys that mean nothing to a gate or a registration, which start no process.
-    fn refuse_keys_of_processes(&mut self, step: &Key, fields: &mut Fields) {
+    /// Reports keys that mean nothing to what the step is: a gate and a registration start no process, and the steps of a pipeline
+    /// have settings of their own.
+    fn refuse_keys_of_others(&mut self, step: &Key, fields: &mut Fields) {
         let [action] = &*fields.present(keys::ACTION_KEYS) else { return };
-        let hint = match action.text.as_str() {
-            "gate" => {
-                "a gate reads `metrics.<step>.<name>` and `params.<name>` in its expressions, and starts no process"
+        let (refused, hint) = match action.text.as_str() {
+            "gate" => (
+                keys::PROCESS_KEYS,
+                "a gate reads `metrics.<step>.<name>` and `params.<name>` in its expressions, and starts no process",
+            ),
+            "register" => {
+                (keys::PROCESS_KEYS, "a registration takes its model from `artifact:`, and starts no process")
             }
-            "register" => "a registration takes its model from `artifact:`, and starts no process",
-            _ => return,
+            "pipeline" => (
+                keys::KEYS_OF_SINGLE_STEPS,
+                "write it in the pipeline itself: a step that is a pipeline has `params`, `inputs`, `after` and `when`",
+            ),
+            _ => (
+                &["params"][..],
+                "only a step that is a `pipeline:` is given parameters; others name them: `inputs: {NAME: params.NAME}`",
+            ),
         };
-        for key in fields.present(keys::PROCESS_KEYS) {
+        // Neither a gate nor a registration is given parameters.
+        let of_pipelines: &[&str] = if action.text == "pipeline" { &[] } else { &["params"] };
+        for key in fields.present(&[refused, of_pipelines].concat()) {
             fields.take(&key.text);
             let message = format!("`{}` means nothing to step `{}`, which is a `{}`", key.text, step.text, action.text);
             self.push(
@@ -136,5 +153,5 @@ fn step_name(text: &str) -> Result<StepName, NameError> {
         let problem = "it has a meaning of its own in references";
         return Err(NameError { what: StepName::WHAT, text: text.to_owned(), problem });
     }
-    StepName::new(text)
+    StepName::plain(text)
 }

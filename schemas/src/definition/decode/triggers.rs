@@ -1,5 +1,7 @@
 //! Triggers: what starts a run without anybody calling.
 
+use std::collections::BTreeMap;
+
 use super::Context;
 use super::fields::Fields;
 use super::fields::shorten;
@@ -16,8 +18,14 @@ use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Spanned;
 use crate::name::FieldName;
+use crate::name::PipelineName;
+use crate::suggestion::closest;
+use crate::trigger::RunEnd;
 use crate::trigger::TriggerSource;
 use crate::value::Value;
+
+/// What a trigger can wait for.
+const CAUSES: &[&str] = &["schedule", "object", "finished"];
 
 /// The longest key of an object, in bytes: "Naming Amazon S3 objects" of the S3 user guide, 2026-11.
 const MAX_KEY_BYTES: usize = 1024;
@@ -39,46 +47,87 @@ impl Context {
     fn trigger(&mut self, node: Node) -> Option<TriggerDefinition> {
         let place = node.span.clone();
         let mut fields = Fields::open(node, &place, &keys::TRIGGER, self)?;
-        let (schedule, object) = (fields.take("schedule"), fields.take("object"));
-        let timezone = fields.take("timezone");
-        let params = fields.take("params").map(|(_, node)| self.trigger_params(node)).unwrap_or_default();
+        let causes = fields.present(CAUSES);
+        let (schedule, object, finished) = (fields.take("schedule"), fields.take("object"), fields.take("finished"));
+        let (timezone, result) = (fields.take("timezone"), fields.take("result"));
+        let params = fields
+            .take("params")
+            .map(|(_, node)| self.given_params(node, "the parameters of a trigger"))
+            .unwrap_or_default();
         let known = self.findings.len();
         fields.finish(self);
         // A key that is not known may be one of those that are missing.
         let misspelt = self.findings.len() > known;
-        let on = match (schedule, object) {
-            (Some((_, schedule)), None) => self.schedule(schedule, timezone),
-            (None, Some((key, object))) => {
-                if let Some((timezone, _)) = timezone {
-                    let message = "`timezone` means nothing to a trigger that waits for an object";
-                    self.push(
-                        Finding::error(Code::KeyNotApplicable, &timezone.span, message)
-                            .related(&key.span, "because of this")
-                            .hint("leave it out"),
-                    );
-                }
-                self.object(&key, object)
+        match causes.as_slice() {
+            [cause] => {
+                self.refuse_setting(&timezone, cause, "schedule");
+                self.refuse_setting(&result, cause, "finished");
             }
-            (Some((schedule, _)), Some((object, _))) => {
-                let message = "a trigger waits for a time or for an object, not for both";
+            [first, second, ..] => {
+                let message = format!("a trigger waits for one thing, not for `{}` and `{}`", first.text, second.text);
                 self.push(
-                    Finding::error(Code::KeyNotApplicable, &object.span, message)
-                        .related(&schedule.span, "the other one")
+                    Finding::error(Code::KeyNotApplicable, &second.span, message)
+                        .related(&first.span, "the other one")
                         .hint("make two triggers of it: each item of the list starts runs of its own"),
                 );
-                None
+                return None;
             }
-            (None, None) if misspelt => None,
-            (None, None) => {
-                let message = "a trigger needs the key `schedule` or the key `object`";
+            [] if misspelt => return None,
+            [] => {
+                let message = "a trigger needs one of the keys `schedule`, `object` and `finished`";
                 self.push(
-                    Finding::error(Code::MissingKey, &place, message)
-                        .hint("write `{schedule: \"rate(1 hour)\"}` or `{object: {prefix: in/}}`"),
+                    Finding::error(Code::MissingKey, &place, message).hint(
+                        "write `{schedule: \"rate(1 hour)\"}`, `{object: {prefix: in/}}` or `{finished: PIPELINE}`",
+                    ),
                 );
-                None
+                return None;
             }
+        }
+        let on = match (schedule, object, finished) {
+            (Some((_, schedule)), _, _) => self.schedule(schedule, timezone),
+            (None, Some((key, object)), _) => self.object(&key, object),
+            (None, None, Some((_, finished))) => self.finished(finished, result),
+            (None, None, None) => None,
         };
         on.map(|on| TriggerDefinition { on, params })
+    }
+
+    /// Reports a key that means something to another kind of trigger alone.
+    fn refuse_setting(&mut self, setting: &Option<(Key, Node)>, cause: &Key, of: &str) {
+        if let Some((key, _)) = setting
+            && cause.text != of
+        {
+            let message = format!("`{}` means nothing to a trigger with `{}`", key.text, cause.text);
+            self.push(
+                Finding::error(Code::KeyNotApplicable, &key.span, message)
+                    .related(&cause.span, "because of this")
+                    .hint("leave it out"),
+            );
+        }
+    }
+
+    /// `finished:`, with its `result:`.
+    fn finished(&mut self, node: Node, result: Option<(Key, Node)>) -> Option<Spanned<TriggerSource>> {
+        let pipeline = self.name(node, "the pipeline", PipelineName::new);
+        let result = match result {
+            Some((_, node)) => {
+                let text = self.text(node, "the result")?;
+                let Some(result) = RunEnd::ALL.into_iter().find(|known| known.as_str() == text.value) else {
+                    let known = RunEnd::ALL.map(RunEnd::as_str);
+                    let message = format!("no run ends as `{}`", shorten(&text.value));
+                    let mut finding = Finding::error(Code::InvalidValue, &text.span, message);
+                    if let Some(meant) = closest(&text.value, known) {
+                        finding = finding.label(format!("did you mean `{meant}`?"));
+                    }
+                    self.push(finding.hint(format!("known are {}", known.join(", "))));
+                    return None;
+                };
+                result
+            }
+            None => RunEnd::default(),
+        };
+        let Spanned { value: pipeline, span } = pipeline?;
+        Some(Spanned::new(TriggerSource::Finished { pipeline, result, params: BTreeMap::new() }, span))
     }
 
     fn schedule(&mut self, node: Node, timezone: Option<(Key, Node)>) -> Option<Spanned<TriggerSource>> {
@@ -148,9 +197,10 @@ impl Context {
         Some(Spanned::new(TriggerSource::Object { bucket, prefix, suffix }, place))
     }
 
-    fn trigger_params(&mut self, node: Node) -> SpannedMap<FieldName, Spanned<Value>> {
+    /// Parameters that a trigger, or a step that is a pipeline, gives values.
+    pub(super) fn given_params(&mut self, node: Node, what: &str) -> SpannedMap<FieldName, Spanned<Value>> {
         let mut params = SpannedMap::new();
-        for (key, node) in self.map(node, "the parameters of a trigger").unwrap_or_default() {
+        for (key, node) in self.map(node, what).unwrap_or_default() {
             let span = node.span.clone();
             // A name that can be none is told of where parameters are looked up, along with those that there are.
             let Ok(name) = FieldName::new(&*key.text) else {
@@ -166,7 +216,7 @@ impl Context {
     }
 }
 
-fn problem_with_prefix(text: &str) -> Option<Problem> {
+pub(super) fn problem_with_prefix(text: &str) -> Option<Problem> {
     let hint = |better: &str| format!("write `{better}`");
     if let Some(rest) = text.strip_prefix("s3://") {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
@@ -179,7 +229,7 @@ fn problem_with_prefix(text: &str) -> Option<Problem> {
 }
 
 /// What keeps a text from being a part of the key of an object, if anything does.
-fn problem_with_part(text: &str) -> Option<Problem> {
+pub(super) fn problem_with_part(text: &str) -> Option<Problem> {
     if text.len() > MAX_KEY_BYTES {
         Some(Problem::new("a key has no more than 1024 bytes", "write less of it"))
     } else if text.contains('*') {

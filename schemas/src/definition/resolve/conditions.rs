@@ -13,9 +13,12 @@ use crate::finding::Span;
 use crate::finding::Spanned;
 use crate::name::FieldName;
 use crate::name::StepName;
+use crate::step::METRICS_OUTPUT;
+use crate::step::OutputRole;
 
 use super::Edges;
 use super::Resolver;
+use super::Sub;
 use super::inputs::Referrer;
 use super::inputs::no_param;
 use super::inputs::no_step;
@@ -35,15 +38,21 @@ impl<'a> Expressions<'a> {
 /// What the condition and the gate of a step read.
 #[derive(Default)]
 pub(super) struct Reads {
+    /// The steps whose metrics they read, by their full names.
     pub(super) metrics: BTreeSet<StepName>,
     pub(super) params: BTreeSet<FieldName>,
+    /// What names of steps stand for, where that is another one.
+    pub(super) names: BTreeMap<StepName, StepName>,
 }
 
 impl<'a> Resolver<'a> {
     pub(super) fn conditions(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> Reads {
         let checks: &'a [Spanned<String>] = match &step.peer.definition.action {
             ActionDefinition::Gate(checks) => checks,
-            ActionDefinition::Run(_) | ActionDefinition::Call(_) | ActionDefinition::Register(_) => &[],
+            ActionDefinition::Run(_)
+            | ActionDefinition::Call(_)
+            | ActionDefinition::Register(_)
+            | ActionDefinition::Pipeline(_) => &[],
         };
         let mut reads = Reads::default();
         for text in step.peer.definition.when.iter().chain(checks) {
@@ -86,16 +95,32 @@ impl<'a> Resolver<'a> {
                 self.findings.push(no_step(scope, maker.as_str(), &span));
                 continue;
             };
-            if maker != step.peer.name && peer.definition.metrics.is_none() {
+            if matches!(peer.sub, Sub::Broken) {
+                continue;
+            }
+            let offer = peer.offer(METRICS_OUTPUT).filter(|offer| offer.role == OutputRole::Metrics);
+            if maker != step.peer.name && offer.is_none() {
                 let message = format!("step {maker} declares no metrics");
                 let finding = Finding::error(Code::UnknownReference, &span, message);
-                let hint =
-                    format!("add `metrics: metrics.json` to {maker} and let it write a flat JSON object of numbers");
+                let hint = match peer.sub {
+                    Sub::Known(_) => {
+                        "name those of one of its steps in the pipeline that it is: `outputs: {metrics: STEP.metrics}`"
+                            .to_owned()
+                    }
+                    Sub::None | Sub::Broken => {
+                        format!("add `metrics: metrics.json` to {maker} and let it write a flat JSON object of numbers")
+                    }
+                };
                 self.findings.push(finding.related(peer.key, "the step is here").hint(hint));
                 continue;
             }
-            if self.wait_for(step, peer, &span, edges) {
-                reads.metrics.insert(maker.clone());
+            if self.wait_for(step, peer, &span, edges)
+                && let Some(full) = offer.and_then(|offer| scope.full(&offer.step))
+            {
+                if full != *maker {
+                    reads.names.insert(maker.clone(), full.clone());
+                }
+                reads.metrics.insert(full);
             }
         }
         if let Err(error) = expression.check(&scope.types) {

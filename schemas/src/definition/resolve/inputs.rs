@@ -11,6 +11,7 @@ use crate::finding::Spanned;
 use crate::name::FieldName;
 use crate::name::ModelName;
 use crate::name::RESERVED_STEP_NAMES;
+use crate::step::ArtifactKind;
 use crate::step::InputSource;
 use crate::step::ModelSelector;
 use crate::step::REGISTERED_INPUT;
@@ -20,6 +21,7 @@ use super::Edges;
 use super::Peer;
 use super::Resolver;
 use super::Scope;
+use super::Sub;
 use super::files::Files;
 use super::files::trimmed;
 use super::packages::no_file;
@@ -30,6 +32,20 @@ pub(super) struct Inputs {
     pub(super) sources: BTreeMap<FieldName, InputSource>,
     /// The project paths among them, which travel in the package.
     pub(super) paths: Vec<String>,
+}
+
+/// What a reference refers to.
+#[derive(Clone)]
+pub(super) struct Found {
+    pub(super) source: InputSource,
+    /// Whether it is a file or a directory, as far as that is known.
+    pub(super) kind: Option<ArtifactKind>,
+}
+
+impl Found {
+    fn new(source: InputSource, kind: Option<ArtifactKind>) -> Self {
+        Self { source, kind }
+    }
 }
 
 /// The step that refers to something.
@@ -43,7 +59,7 @@ impl<'a> Resolver<'a> {
     pub(super) fn inputs(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> Inputs {
         let mut inputs = Inputs::default();
         for (name, entry) in &step.peer.definition.inputs {
-            if let Some(source) = self.reference(step, &entry.value, edges) {
+            if let Some(Found { source, .. }) = self.reference(step, &entry.value, edges) {
                 if let InputSource::File { path, .. } = &source {
                     inputs.paths.push(path.clone());
                 }
@@ -69,7 +85,7 @@ impl<'a> Resolver<'a> {
             let finding = Finding::error(Code::InvalidValue, &other.key, message);
             self.findings.push(finding.label("give this input another name").related(&artifact.span, "the artifact"));
         }
-        match self.reference(step, artifact, edges) {
+        match self.reference(step, artifact, edges).map(|found| found.source) {
             Some(source @ InputSource::Output { .. }) => drop(inputs.sources.insert(name, source)),
             Some(
                 InputSource::Param { .. } | InputSource::Model { .. } | InputSource::Trigger | InputSource::File { .. },
@@ -91,15 +107,16 @@ impl<'a> Resolver<'a> {
         step: Referrer<'_, 'a>,
         reference: &Spanned<String>,
         edges: &mut Edges<'a>,
-    ) -> Option<InputSource> {
+    ) -> Option<Found> {
         let (text, span) = (reference.value.as_str(), &reference.span);
         if text.starts_with("./") || text.starts_with("../") || text == "." {
             return self.file_input(text, span);
         }
         match text.split_once('.') {
-            Some(("params", name)) => self.param_input(step.scope, name, span),
-            Some(("models", rest)) => self.model_input(rest, span),
-            Some(("trigger", "object")) => Some(InputSource::Trigger),
+            Some(("params", name)) => self.param_input(step.scope, name, span).map(|found| Found::new(found, None)),
+            Some(("models", rest)) => self.model_input(rest, span).map(|found| Found::new(found, None)),
+            Some(("trigger", "object")) => Some(Found::new(InputSource::Trigger, Some(ArtifactKind::File))),
+            Some(("inputs", name)) => self.pipeline_input(step.scope, name, span),
             Some(("trigger", other)) => {
                 let message = format!("a trigger has no `{other}`");
                 let finding = Finding::error(Code::UnknownReference, span, message);
@@ -122,7 +139,48 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn file_input(&mut self, text: &str, span: &Span) -> Option<InputSource> {
+    /// What a pipeline takes as its input when nothing is given to it.
+    pub(super) fn default_input(&mut self, reference: &Spanned<String>) -> Option<Found> {
+        let (text, span) = (reference.value.as_str(), &reference.span);
+        if text.starts_with("./") || text.starts_with("../") || text == "." {
+            return self.file_input(text, span);
+        }
+        match text.split_once('.') {
+            Some(("models", rest)) => self.model_input(rest, span).map(|found| Found::new(found, None)),
+            Some(("trigger", "object")) => Some(Found::new(InputSource::Trigger, Some(ArtifactKind::File))),
+            Some(_) | None => {
+                let message = format!("`{text}` is nothing that a pipeline could take when nothing is given to it");
+                self.findings.push(Finding::error(Code::UnknownReference, span, message).hint(
+                    "write `./PATH`, `models.NAME` or `trigger.object`; or `file` or `directory` when it must be given",
+                ));
+                None
+            }
+        }
+    }
+
+    fn pipeline_input(&mut self, scope: &Scope<'_>, name: &str, span: &Span) -> Option<Found> {
+        let declared = &scope.definition.inputs;
+        if !declared.contains_key(name) {
+            let pipeline = scope.name;
+            let finding =
+                Finding::error(Code::UnknownReference, span, format!("pipeline {pipeline} has no input `{name}`"));
+            let known: Vec<&str> = declared.keys().map(FieldName::as_str).collect();
+            let finding = match closest(name, known.iter().copied()) {
+                Some(meant) => finding.label(format!("did you mean `inputs.{meant}`?")),
+                None => finding,
+            };
+            self.findings.push(match known.as_slice() {
+                [] => finding.hint(format!(
+                    "declare what it is given: `pipelines: {{{pipeline}: {{inputs: {{{name}: file}}}}}}`"
+                )),
+                known => finding.hint(format!("its inputs: {}", known.join(", "))),
+            });
+        }
+        // One that is declared but not given was told of.
+        scope.nesting.inputs.get(name).cloned()
+    }
+
+    fn file_input(&mut self, text: &str, span: &Span) -> Option<Found> {
         let path = trimmed(text);
         let parts = || path.split('/').filter(|part| *part != ".");
         if parts().any(|part| part == "..")
@@ -136,7 +194,10 @@ impl<'a> Resolver<'a> {
         }
         let path = parts().collect::<Vec<_>>().join("/");
         match self.files.file_or_folder(&path) {
-            Ok(files) => Some(InputSource::File { content: content(&path, &files), path }),
+            Ok(files) => {
+                let kind = if files.contains_key(&path) { ArtifactKind::File } else { ArtifactKind::Directory };
+                Some(Found::new(InputSource::File { content: content(&path, &files), path }, Some(kind)))
+            }
             Err(problem) => {
                 self.findings.push(no_file(&self.files, &path, span, &problem));
                 None
@@ -180,29 +241,43 @@ impl<'a> Resolver<'a> {
         (maker, output): (&str, &str),
         reference: &Spanned<String>,
         edges: &mut Edges<'a>,
-    ) -> Option<InputSource> {
+    ) -> Option<Found> {
         let span = &reference.span;
         let Some(peer) = step.scope.steps.get(maker) else {
             self.findings.push(no_reference(step.scope, &reference.value, span));
             return None;
         };
-        let name = peer.name;
-        let names = || peer.outputs.iter().map(|output| output.name.as_str());
-        let Some(found) = peer.outputs.iter().find(|known| known.name.as_str() == output) else {
-            let message = format!("step {name} has no output `{output}`");
-            let mut finding =
-                Finding::error(Code::UnknownReference, span, message).related(peer.key, "the step is here");
-            if let Some(meant) = closest(output, names()) {
-                finding = finding.label(format!("did you mean `{name}.{meant}`?"));
-            }
-            self.findings.push(match names().collect::<Vec<_>>().as_slice() {
-                [] => finding.hint(format!("step {name} declares no outputs; add `outputs: {{{output}: PATH}}` to it")),
-                known => finding.hint(format!("outputs of {name}: {}", known.join(", "))),
-            });
+        if matches!(peer.sub, Sub::Broken) {
+            self.wait_for(step, peer, span, edges);
+            return None;
+        }
+        let Some(offer) = peer.offer(output) else {
+            self.findings.push(no_output(peer, output, span));
             return None;
         };
-        self.wait_for(step, peer, span, edges)
-            .then(|| InputSource::Output { step: name.clone(), output: found.name.clone() })
+        let waits = self.wait_for(step, peer, span, edges);
+        let full = step.scope.full(&offer.step).filter(|_| waits)?;
+        Some(Found::new(InputSource::Output { step: full, output: offer.output }, Some(offer.kind)))
+    }
+}
+
+/// The finding for an output that a step does not have.
+pub(super) fn no_output(peer: &Peer<'_>, output: &str, span: &Span) -> Finding {
+    let name = peer.name;
+    let names = peer.output_names();
+    let message = format!("step {name} has no output `{output}`");
+    let mut finding = Finding::error(Code::UnknownReference, span, message).related(peer.key, "the step is here");
+    if let Some(meant) = closest(output, names.iter().copied()) {
+        finding = finding.label(format!("did you mean `{name}.{meant}`?"));
+    }
+    match (names.as_slice(), &peer.sub) {
+        ([], Sub::Known(_)) => finding.hint(format!(
+            "the pipeline that it is declares no outputs; add `outputs: {{{output}: STEP.OUTPUT}}` to that"
+        )),
+        ([], Sub::None | Sub::Broken) => {
+            finding.hint(format!("step {name} declares no outputs; add `outputs: {{{output}: PATH}}` to it"))
+        }
+        (known, _) => finding.hint(format!("outputs of {name}: {}", known.join(", "))),
     }
 }
 
@@ -237,7 +312,7 @@ pub(super) fn no_step(scope: &Scope<'_>, name: &str, span: &Span) -> Finding {
 }
 
 /// The finding for a text that refers to nothing, with what it may have been meant to be.
-fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
+pub(super) fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
     if let Some(bare) = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}")) {
         let message = "an input is a reference, not a template";
         return Finding::error(Code::UnknownReference, span, message).label(format!("write `{}`", bare.trim()));
@@ -245,8 +320,8 @@ fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
     if let Some(peer) = scope.steps.get(text) {
         let message = format!("`{text}` is a step, and an input is one of its outputs");
         let finding = Finding::error(Code::UnknownReference, span, message);
-        return match peer.outputs.first() {
-            Some(output) => finding.label(format!("write `{text}.{}`", output.name)),
+        return match peer.output_names().first() {
+            Some(output) => finding.label(format!("write `{text}.{output}`")),
             None => finding.hint(format!("to wait for {text} without data from it, write `after: [{text}]`")),
         };
     }
@@ -256,7 +331,7 @@ fn no_reference(scope: &Scope<'_>, text: &str, span: &Span) -> Finding {
     }
     let outputs = || -> Vec<String> {
         let of = |peer: &Peer<'_>| -> Vec<String> {
-            peer.outputs.iter().map(|output| format!("{}.{}", peer.name, output.name)).collect()
+            peer.output_names().iter().map(|output| format!("{}.{output}", peer.name)).collect()
         };
         scope.steps.values().flat_map(of).collect()
     };

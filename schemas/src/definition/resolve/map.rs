@@ -14,6 +14,7 @@ use crate::value::ValueType;
 
 use super::Edges;
 use super::Resolver;
+use super::inputs::Found;
 use super::inputs::Referrer;
 
 impl<'a> Resolver<'a> {
@@ -23,19 +24,20 @@ impl<'a> Resolver<'a> {
         let over = match &map.over {
             MapOver::Values(values) => MapSource::Values(values.value.clone()),
             MapOver::Reference(reference) => self.mapped(step, reference, edges)?,
+            MapOver::Objects(objects) => {
+                self.check_objects(&objects.value, &objects.span);
+                MapSource::Objects(objects.value.clone())
+            }
             MapOver::Rows(reference) => match self.reference(step, reference, edges)? {
-                InputSource::Output { step: maker, output } => {
-                    if step.scope.output_kind(&maker, &output) == Some(ArtifactKind::Directory) {
+                Found { source: InputSource::Output { step: maker, output }, kind } => {
+                    if kind == Some(ArtifactKind::Directory) {
                         let message = format!("`{}` is a directory, which has no rows", reference.value);
                         let finding = Finding::error(Code::InvalidValue, &reference.span, message);
                         self.findings.push(finding.hint("to map over its files, write `over:` in place of `rows:`"));
                     }
                     MapSource::Rows { step: maker, output }
                 }
-                InputSource::Param { .. }
-                | InputSource::Model { .. }
-                | InputSource::Trigger
-                | InputSource::File { .. } => {
+                Found { .. } => {
                     let message = format!("`{}` has no rows: only outputs of steps have", reference.value);
                     self.findings.push(Finding::error(Code::InvalidValue, &reference.span, message));
                     return None;
@@ -57,7 +59,8 @@ impl<'a> Resolver<'a> {
         edges: &mut Edges<'a>,
     ) -> Option<MapSource> {
         let span = &reference.span;
-        match self.reference(step, reference, edges)? {
+        let Found { source, kind } = self.reference(step, reference, edges)?;
+        match source {
             InputSource::Param { name } => {
                 if step.scope.types.get(&name).is_some_and(|found| *found != ValueType::List) {
                     let message = format!("parameter {name} is no list, so that nothing can be mapped over it");
@@ -66,7 +69,7 @@ impl<'a> Resolver<'a> {
                 Some(MapSource::Param { name })
             }
             InputSource::Output { step: maker, output } => {
-                if step.scope.output_kind(&maker, &output) == Some(ArtifactKind::File) {
+                if kind == Some(ArtifactKind::File) {
                     let message = format!("`{}` is one file", reference.value);
                     let finding = Finding::error(Code::InvalidValue, span, message);
                     self.findings.push(finding.hint(format!(

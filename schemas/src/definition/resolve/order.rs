@@ -46,19 +46,14 @@ impl<'a> Resolver<'a> {
         true
     }
 
-    pub(super) fn after(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> BTreeSet<StepName> {
-        let mut after = BTreeSet::new();
+    /// Notes that a step waits for those under its `after:`.
+    pub(super) fn after(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) {
         for target in &step.peer.definition.after {
             match step.scope.steps.get(target.value.as_str()) {
-                Some(parent) => {
-                    if self.wait_for(step, parent, &target.span, edges) {
-                        after.insert(target.value.clone());
-                    }
-                }
+                Some(parent) => drop(self.wait_for(step, parent, &target.span, edges)),
                 None => self.findings.push(no_step(step.scope, target.value.as_str(), &target.span)),
             }
         }
-        after
     }
 
     /// Reports circles, each once, at the place where its last step refers to its first.

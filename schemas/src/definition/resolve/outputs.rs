@@ -24,7 +24,7 @@ const PLOT_TYPES: [&str; 7] = ["png", "svg", "jpg", "jpeg", "html", "json", "pdf
 /// An output as written, of whichever kind.
 pub(super) struct Written<'a> {
     pub(super) name: &'a FieldName,
-    role: OutputRole,
+    pub(super) role: OutputRole,
     path: &'a Spanned<String>,
     /// Where its name was written.
     key: &'a Span,
@@ -44,7 +44,7 @@ static METRICS: LazyLock<Option<FieldName>> = LazyLock::new(|| FieldName::new(ME
 pub(super) fn written(step: &StepDefinition) -> Vec<Written<'_>> {
     match step.action {
         ActionDefinition::Run(_) | ActionDefinition::Call(_) => {}
-        ActionDefinition::Gate(_) | ActionDefinition::Register(_) => return Vec::new(),
+        ActionDefinition::Gate(_) | ActionDefinition::Register(_) | ActionDefinition::Pipeline(_) => return Vec::new(),
     }
     let mut all: Vec<Written<'_>> = Vec::new();
     for (outputs, role) in [(&step.outputs, OutputRole::Data), (&step.plots, OutputRole::Plot)] {

@@ -130,7 +130,7 @@ impl<'a> Resolver<'a> {
     /// None for steps that start no program.
     fn program(&mut self, step: &'a StepDefinition, python: Python<'a>) -> Option<Program<'a>> {
         match &step.action {
-            ActionDefinition::Gate(_) | ActionDefinition::Register(_) => None,
+            ActionDefinition::Gate(_) | ActionDefinition::Register(_) | ActionDefinition::Pipeline(_) => None,
             ActionDefinition::Call(call) => Some(Program {
                 module: Some((&call.value.module, &call.span)),
                 optional_module: false,

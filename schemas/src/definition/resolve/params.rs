@@ -9,9 +9,7 @@ use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Span;
 use crate::name::FieldName;
-use crate::name::StepName;
 use crate::release::ParamSpec;
-use crate::step::StepSpec;
 
 use super::Resolver;
 use super::Scope;
@@ -27,8 +25,7 @@ pub(super) fn effective<'a>(
 
 impl Resolver<'_> {
     /// Remembers which parameters the steps use, and warns of those that only this pipeline has and none of them uses.
-    pub(super) fn note_used_params(&mut self, scope: &Scope<'_>, steps: &BTreeMap<StepName, StepSpec>) {
-        let used: BTreeSet<&FieldName> = steps.values().flat_map(StepSpec::params_used).collect();
+    pub(super) fn note_used_params(&mut self, scope: &Scope<'_>, used: &BTreeSet<FieldName>) {
         for (name, entry) in &scope.definition.params {
             if !used.contains(name) {
                 self.findings.push(unused(name, &entry.key, "no step of this pipeline uses it"));

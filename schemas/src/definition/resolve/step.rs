@@ -1,11 +1,14 @@
 //! One step, from all its parts.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::definition::model::ActionDefinition;
+use crate::name::StepName;
 use crate::step::Action;
 use crate::step::Compute;
 use crate::step::DEFAULT_TIMEOUT_SECONDS;
+use crate::step::Names;
 use crate::step::Resources;
 use crate::step::Retries;
 use crate::step::StepSpec;
@@ -19,23 +22,24 @@ use super::files::trimmed;
 use super::inputs::Referrer;
 
 impl<'a> Resolver<'a> {
-    pub(super) fn step(&mut self, step: Referrer<'_, 'a>, edges: &mut Edges<'a>) -> StepSpec {
+    /// A step; `full` is its name with those of the steps around it. What it waits for without data is added later.
+    pub(super) fn step(&mut self, step: Referrer<'_, 'a>, full: &StepName, edges: &mut Edges<'a>) -> StepSpec {
         let Referrer { scope, peer } = step;
         let definition = peer.definition;
         let inputs = self.inputs(step, edges);
         let outputs = self.outputs(peer.name, &peer.outputs);
         let map = self.map(step, edges);
-        let after = self.after(step, edges);
+        self.after(step, edges);
         let reads = self.conditions(step, edges);
         self.check_templates(scope, peer);
         let python = self.python(scope, definition);
         let package = self.package(definition, python, &inputs.paths);
-        let action = action(&definition.action, peer.name.as_str(), &self.files);
+        let action = action(&definition.action, full.as_str(), &self.files);
         let settings = self.settings(scope, definition);
         // What starts no process has no environment, and is not to change with the defaults of those that do.
         let inline = action.is_inline();
         let env = self.environment(scope, definition);
-        StepSpec {
+        let mut spec = StepSpec {
             phase: definition.phase,
             inputs: inputs.sources,
             outputs,
@@ -43,15 +47,15 @@ impl<'a> Resolver<'a> {
                 BTreeMap::new()
             } else {
                 env.into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.value.with_step_name(peer.name.as_str())))
+                    .map(|(name, value)| (name.to_owned(), value.value.with_step_name(full.as_str())))
                     .collect()
             },
-            after,
+            after: BTreeSet::new(),
             when: definition.when.as_ref().map(|when| when.value.clone()),
             map,
             reads_metrics: reads.metrics,
             reads_params: reads.params,
-            finally: peer.finally,
+            finally: scope.nesting.finally || peer.finally,
             package,
             retries: if inline { Retries::default() } else { settings.retries },
             timeout_seconds: if inline { DEFAULT_TIMEOUT_SECONDS } else { settings.timeout_seconds },
@@ -65,7 +69,11 @@ impl<'a> Resolver<'a> {
             },
             image: definition.image.as_ref().filter(|_| !inline).map(|image| image.value.clone()),
             action,
-        }
+            names: Names::default(),
+            within: scope.nesting.conditions.clone(),
+        };
+        spec.names = scope.nesting.names(spec.params_used(), reads.names);
+        spec
     }
 }
 
@@ -78,6 +86,8 @@ fn action(definition: &ActionDefinition, step: &str, files: &FileIndex<'_>) -> A
             Action::Call { module: call.value.module.clone(), function: call.value.function.clone() }
         }
         ActionDefinition::Gate(checks) => Action::Gate { checks: checks.iter().map(|one| one.value.clone()).collect() },
+        // Its steps stand for it.
+        ActionDefinition::Pipeline(_) => Action::Gate { checks: Vec::new() },
         ActionDefinition::Register(register) => Action::Register {
             model: register.model.value.clone(),
             aliases: register.aliases.iter().map(|alias| alias.value.clone()).collect(),

@@ -1,4 +1,4 @@
-//! Triggers: that their runs have all they need, and that none is set off by what its own runs leave.
+//! Triggers: that their runs have all they need, and that none is set off by its own runs.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,34 @@ use crate::definition::model::TriggerDefinition;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Span;
+use crate::map::ObjectFilter;
 use crate::name::FieldName;
+use crate::name::PipelineName;
+use crate::name::StepName;
 use crate::platform::PlatformSpec;
+use crate::step::InputSource;
+use crate::step::StepSpec;
+use crate::trigger::EndFact;
 use crate::trigger::Trigger;
 use crate::trigger::TriggerSource;
 use crate::value::Value;
+use crate::value::ValueType;
 
 use super::Resolver;
 use super::Scope;
+use super::containment::Link;
+use super::containment::circles;
+use super::containment::no_pipeline;
 use super::inputs::no_param;
+use super::nesting::is_part_only;
 
 /// How the keys of liminal's own objects end, where they have a dot: see [`crate::keys`].
 const OWN_EXTENSIONS: [&str; 3] = ["json", "zip", "log"];
 
 impl<'a> Resolver<'a> {
     /// The triggers of a pipeline, in an order of their own: that of the file means nothing.
-    pub(super) fn triggers(&mut self, scope: &Scope<'a>) -> Vec<Trigger> {
-        let needing = object_input(scope);
+    pub(super) fn triggers(&mut self, scope: &Scope<'a>, specs: &BTreeMap<StepName, StepSpec>) -> Vec<Trigger> {
+        let needing = object_input(scope, specs);
         let mut triggers: Vec<(Trigger, &Span)> = Vec::new();
         for definition in &scope.definition.triggers {
             let span = &definition.on.span;
@@ -42,8 +53,33 @@ impl<'a> Resolver<'a> {
                     let waits = Waits { bucket: bucket.as_deref(), prefix, suffix };
                     self.findings.extend(self.own_objects(waits, span));
                 }
+                TriggerSource::Finished { pipeline, .. } => {
+                    if let Some(input) = needing {
+                        let message =
+                            "runs that start when another has ended have no `trigger.object`, and a step needs it";
+                        self.findings.push(
+                            Finding::error(Code::TriggerFails, span, message)
+                                .related(input, "this input")
+                                .hint("put the steps that need an object into a pipeline of their own"),
+                        );
+                    }
+                    self.findings.extend(self.never_ends(pipeline, span));
+                }
             }
-            let trigger = Trigger { on: definition.on.value.clone(), params: self.trigger_params(scope, definition) };
+            if is_part_only(scope.definition) {
+                let message =
+                    format!("pipeline {} runs only as a part of others, since it must be given its inputs", scope.name);
+                self.findings.push(
+                    Finding::error(Code::TriggerFails, span, message)
+                        .hint("give its inputs a default, or put the trigger into the pipeline that contains it"),
+                );
+            }
+            let (params, facts) = self.trigger_params(scope, definition);
+            let mut on = definition.on.value.clone();
+            if let TriggerSource::Finished { params, .. } = &mut on {
+                *params = facts;
+            }
+            let trigger = Trigger { on, params };
             match triggers.iter().find(|(other, _)| *other == trigger) {
                 Some((_, first)) => {
                     let message = "this trigger is written twice, and would start every run twice";
@@ -62,14 +98,74 @@ impl<'a> Resolver<'a> {
         triggers
     }
 
-    fn trigger_params(&mut self, scope: &Scope<'a>, trigger: &TriggerDefinition) -> BTreeMap<FieldName, Value> {
-        let mut params = BTreeMap::new();
+    /// The finding for a pipeline whose runs can not be waited for.
+    fn never_ends(&self, pipeline: &PipelineName, span: &Span) -> Option<Finding> {
+        let Some(entry) = self.definition.pipelines.get(pipeline) else {
+            return Some(no_pipeline(self.definition, pipeline.as_str(), span));
+        };
+        is_part_only(&entry.value).then(|| {
+            let message = format!("pipeline {pipeline} runs only as a part of others, so that no run of it ever ends");
+            Finding::error(Code::TriggerFails, span, message)
+                .related(&entry.key, "the pipeline is here")
+                .hint("wait for a pipeline that contains it")
+        })
+    }
+
+    /// Reports pipelines whose ends start each other.
+    pub(super) fn check_trigger_circles(&mut self) {
+        let definition = self.definition;
+        let mut links = Vec::new();
+        for (name, entry) in &definition.pipelines {
+            for trigger in &entry.value.triggers {
+                let TriggerSource::Finished { pipeline, .. } = &trigger.on.value else { continue };
+                if let Some((ended, _)) = definition.pipelines.get_key_value(pipeline) {
+                    links.push(Link { from: name, to: ended, step: None, span: &trigger.on.span });
+                }
+            }
+        }
+        for circle in circles(definition, &mut links) {
+            let (Some(first), Some(last)) = (circle.first(), circle.last()) else { continue };
+            // What ends comes first in words.
+            let mut names: Vec<&str> = circle.iter().map(|link| link.from.as_str()).collect();
+            names.push(last.to.as_str());
+            names.reverse();
+            let message = format!("pipelines start each other without end: {}", names.join(" → "));
+            let finding = Finding::error(Code::TriggerCycle, last.span, message)
+                .label(format!("the end of {} starts {} here", last.to, last.from));
+            let finding = match circle.len() {
+                1 => finding,
+                _ => finding.related(first.span, format!("the end of {} starts {} here", first.to, first.from)),
+            };
+            self.findings.push(finding.hint("take one of these triggers out"));
+        }
+    }
+
+    fn trigger_params(
+        &mut self,
+        scope: &Scope<'a>,
+        trigger: &TriggerDefinition,
+    ) -> (BTreeMap<FieldName, Value>, BTreeMap<FieldName, EndFact>) {
+        let (mut params, mut facts) = (BTreeMap::new(), BTreeMap::new());
+        let follows = matches!(trigger.on.value, TriggerSource::Finished { .. });
         for (name, entry) in &trigger.params {
             let Some(spec) = scope.params.get(name) else {
                 self.findings.push(no_param(scope, name.as_str(), &entry.key));
                 continue;
             };
             let value = &entry.value;
+            let fact = match &value.value {
+                Value::Text(text) if follows => EndFact::ALL.into_iter().find(|(word, _)| word == text),
+                _ => None,
+            };
+            if let Some((word, fact)) = fact {
+                if spec.value_type != ValueType::String {
+                    let message =
+                        format!("`{word}` is a text, and parameter `{name}` has the type {}", spec.value_type);
+                    self.findings.push(Finding::error(Code::ParamValue, &value.span, message));
+                }
+                facts.insert(name.clone(), fact);
+                continue;
+            }
             let given = value.value.clone().coerce(spec.value_type).unwrap_or_else(|given| given);
             if let Some(problem) = spec.problem_with(&given) {
                 let message = format!("the value of parameter `{name}` is not allowed: {problem}");
@@ -92,7 +188,7 @@ impl<'a> Resolver<'a> {
                     .hint(format!("set it here, `params: {{{first}: VALUE}}`, or give the parameter a default")),
             );
         }
-        params
+        (params, facts)
     }
 
     /// The finding for a trigger that liminal's own objects would set off: its runs would start runs without end.
@@ -111,6 +207,19 @@ impl<'a> Resolver<'a> {
         };
         let finding = Finding::error(Code::TriggerLoop, span, message);
         Some(finding.hint("wait for objects with a prefix of their own, as in `prefix: in/`, or in another bucket"))
+    }
+
+    /// Reports objects that are liminal's own, or may be: what its runs leave is nothing to map over.
+    pub(super) fn check_objects(&mut self, objects: &ObjectFilter, span: &Span) {
+        let waits = Waits { bucket: objects.bucket.as_deref(), prefix: &objects.prefix, suffix: &objects.suffix };
+        if self.own_objects(waits, span).is_some() {
+            let message =
+                format!("among these are the objects that liminal keeps below `{}/`", self.definition.project.value);
+            self.findings.push(
+                Finding::error(Code::InvalidValue, span, message)
+                    .hint("name objects with a prefix of their own, as in `prefix: in/`, or another bucket"),
+            );
+        }
     }
 
     /// Whether a bucket is that of the environment, as far as the definition alone can tell.
@@ -140,8 +249,14 @@ fn may_end_own_key(suffix: &str) -> bool {
     suffix.rsplit_once('.').is_none_or(|(_, extension)| OWN_EXTENSIONS.contains(&extension))
 }
 
-/// An input of the pipeline that is the object which started the run.
-fn object_input<'s>(scope: &'s Scope<'_>) -> Option<&'s Span> {
+/// An input of the pipeline that is the object which started the run, or the pipeline in it that has one.
+fn object_input<'s>(scope: &'s Scope<'_>, specs: &BTreeMap<StepName, StepSpec>) -> Option<&'s Span> {
     let inputs = scope.steps.values().flat_map(|peer| peer.definition.inputs.values());
-    inputs.map(|entry| &entry.value).find(|input| input.value == "trigger.object").map(|input| &input.span)
+    let written =
+        inputs.map(|entry| &entry.value).find(|input| input.value == "trigger.object").map(|input| &input.span);
+    written.or_else(|| {
+        let takes = |spec: &StepSpec| spec.inputs.values().any(|source| *source == InputSource::Trigger);
+        let (step, _) = specs.iter().find(|(_, spec)| takes(spec))?;
+        scope.steps.values().find(|peer| step.is_within(peer.name)).map(|peer| peer.key)
+    })
 }
