@@ -2,7 +2,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use liminal_infra::plan::Rollout;
 use liminal_infra::source::Snapshot;
+use liminal_schemas::canary::DEFAULT_TOLERATED;
+use liminal_schemas::canary::Share;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::plan::PLAN_FORMAT;
 use liminal_schemas::plan::Plan;
@@ -15,6 +18,7 @@ use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
+use crate::platform::Wishes;
 use crate::policies;
 use crate::project;
 use crate::render::plan_text;
@@ -25,19 +29,45 @@ use crate::render::plan_text;
 /// by the next one.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  liminal apply\n  liminal apply --rev v1.2 --auto-approve\n  liminal apply release.plan"
+    after_help = "Examples:\n  liminal apply\n  liminal apply --rev v1.2 --auto-approve\n  liminal apply --canary 10%\n  liminal apply release.plan"
 )]
 pub(crate) struct ApplyArgs {
     /// A plan that `liminal plan --out` saved. It is carried out as it is, without a question.
+    #[arg(conflicts_with_all = ["canary", "allow_aborted", "keep_runner"])]
     plan: Option<PathBuf>,
     /// Apply this git revision instead of the work tree.
     #[arg(long, value_name = "REV", conflicts_with = "plan")]
     rev: Option<String>,
-    /// Leave functions the runner that they have, though there is a newer one.
-    #[arg(long, conflicts_with = "plan")]
-    keep_runner: bool,
+    #[command(flatten)]
+    wishes: WishArgs,
     #[command(flatten)]
     approval: Approval,
+}
+
+/// How what is new comes to be live.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct WishArgs {
+    /// Give only this part of the runs to what is new, until `liminal promote` or `liminal abort`.
+    #[arg(long, value_name = "PERCENT")]
+    canary: Option<Share>,
+    /// How large a part of these runs may fail before the canary is aborted by itself [default: 10%].
+    #[arg(long, value_name = "PERCENT", requires = "canary")]
+    tolerated_failures: Option<Share>,
+    /// Make a release live all the same whose canary was aborted.
+    #[arg(long, conflicts_with = "canary")]
+    allow_aborted: bool,
+    /// Leave functions the runner that they have, though there is a newer one.
+    #[arg(long)]
+    keep_runner: bool,
+}
+
+impl WishArgs {
+    /// What a plan is told.
+    pub(crate) fn wishes(&self) -> Wishes {
+        let tolerated = self.tolerated_failures.unwrap_or(DEFAULT_TOLERATED);
+        let rollout = self.canary.map_or(Rollout::Whole, |share| Rollout::Canary { share, tolerated });
+        Wishes { keep_runner: self.keep_runner, rollout, allow_aborted: self.allow_aborted }
+    }
 }
 
 /// Whether to ask, and how long to wait for others.
@@ -87,7 +117,7 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project, args.keep_runner).await?;
+    let plan = environment.plan(&project, args.wishes.wishes()).await?;
     if let Err(denied) = policies::check(context, &project, &plan) {
         context.printer.data(&plan_text::text(&plan, &context.printer.out));
         return Err(denied);

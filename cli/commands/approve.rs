@@ -1,6 +1,7 @@
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Plan;
 
+use super::apply::WishArgs;
 use crate::app::Context;
 use crate::error::CliError;
 use crate::error::CommandResult;
@@ -31,6 +32,11 @@ pub(crate) struct ApproveArgs {
     /// The revision to roll back to.
     #[arg(long, value_name = "REVISION", requires = "rollback")]
     to: Option<String>,
+    /// Approve that the canary becomes live for all runs.
+    #[arg(long, conflicts_with_all = ["rollback", "destroy", "rev"])]
+    promote: bool,
+    #[command(flatten)]
+    wishes: WishArgs,
     /// Approve the removal of everything.
     #[arg(long, conflicts_with = "rollback")]
     destroy: bool,
@@ -65,6 +71,11 @@ async fn plan(context: &Context, args: &ApproveArgs) -> Result<(Environment, Pla
         let plan = environment.plan_rollback(pipeline.as_ref(), args.to.as_deref()).await?;
         return Ok((environment, plan));
     }
+    if args.promote {
+        let environment = Environment::of_project(context).await?;
+        let plan = environment.plan_promote().await?;
+        return Ok((environment, plan));
+    }
     if args.destroy {
         let environment = Environment::of_project(context).await?;
         let plan = environment.plan_destroy(false).await?;
@@ -72,7 +83,7 @@ async fn plan(context: &Context, args: &ApproveArgs) -> Result<(Environment, Pla
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project, false).await?;
+    let plan = environment.plan(&project, args.wishes.wishes()).await?;
     policies::check(context, &project, &plan)?;
     Ok((environment, plan))
 }

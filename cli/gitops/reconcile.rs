@@ -29,6 +29,7 @@ use crate::exit_code::ExitCode;
 use crate::platform::ApplyFailure;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
+use crate::platform::Wishes;
 use crate::platform::apply_summary;
 use crate::policies;
 use crate::project;
@@ -162,7 +163,8 @@ impl<'a> Reconciler<'a> {
 
     /// The plan that brings the environment to the commit.
     pub(crate) async fn plan(&self, project: &Project) -> Result<Plan, CliError> {
-        self.environment.plan(project, false).await
+        let wishes = Wishes { allow_aborted: self.wanted.force, ..Wishes::default() };
+        self.environment.plan(project, wishes).await
     }
 
     /// Brings the environment to the commit. An error is one that has nothing to do with the commit, so that the same one

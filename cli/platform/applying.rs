@@ -198,6 +198,8 @@ pub(crate) fn summary(plan: &Plan, report: &ApplyReport) -> String {
     let verb = match plan.purpose {
         PlanPurpose::Apply => "Applied",
         PlanPurpose::Rollback => "Rolled back",
+        PlanPurpose::Promote => "Promoted",
+        PlanPurpose::Abort => "Aborted",
         PlanPurpose::Heal => "Healed",
         PlanPurpose::Destroy => "Destroyed",
     };
@@ -210,6 +212,13 @@ pub(crate) fn summary(plan: &Plan, report: &ApplyReport) -> String {
             None => format!("{name} is gone"),
         })
         .collect();
+    live.extend(report.canaries.iter().take(5).map(|(name, tried)| {
+        let revision = tried.revision.short();
+        match tried.share {
+            Some(share) => format!("{name} gives {share} of its runs to {revision}"),
+            None => format!("{name} tries {revision} no longer"),
+        }
+    }));
     if report.pipelines.len() > live.len() {
         live.push(format!("{} more", report.pipelines.len() - live.len()));
     }

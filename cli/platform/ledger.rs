@@ -37,14 +37,17 @@ impl Environment {
             .map_err(|error| CliError::because("the history can not be read", error.as_ref()))
     }
 
-    /// Whether the last thing that happened to this environment was a rollback from what is recorded as applied.
+    /// Whether the last thing that happened to this environment was a rollback from what is recorded as applied, or that its
+    /// canary was taken off.
     pub(crate) async fn is_rolled_back(&self, applied: &SourceVersion) -> Result<bool, CliError> {
         let last = history::history(&ControlObjects(self.store()), self.name(), LOOKED_AT)
             .await
             .map_err(|error| CliError::because("the history can not be read", error.as_ref()))?;
         // What was healed is what was there before.
-        let mut deeds = last.iter().filter(|entry| entry.command != PlanPurpose::Heal.as_str());
-        let is_rollback = |entry: &HistoryEntry| entry.command == PlanPurpose::Rollback.as_str();
+        let is_deed = |entry: &&HistoryEntry| entry.command != PlanPurpose::Heal.as_str() && entry.result.is_done();
+        let mut deeds = last.iter().filter(is_deed);
+        let back = [PlanPurpose::Rollback, PlanPurpose::Abort];
+        let is_rollback = |entry: &HistoryEntry| back.iter().any(|purpose| entry.command == purpose.as_str());
         Ok(deeds.next().is_some_and(|entry| is_rollback(entry) && entry.applied.source == *applied))
     }
 

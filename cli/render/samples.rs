@@ -211,6 +211,7 @@ pub(super) fn first_plan() -> Plan {
             action: ChangeAction::Create,
             from: None,
             to: Some(revision),
+            canary: None,
             fields: Vec::new(),
             steps,
             unchanged_steps: 0,
@@ -332,6 +333,7 @@ pub(super) fn update_plan() -> Plan {
         action: ChangeAction::Update,
         from: Some(old),
         to: first.pipelines[0].to,
+        canary: None,
         fields: vec![field("params.seed", Some("42"), Some("7"), false)],
         steps: vec![
             StepChange {
@@ -359,6 +361,7 @@ pub(super) fn update_plan() -> Plan {
         action: ChangeAction::Delete,
         from: Some(old),
         to: None,
+        canary: None,
         fields: Vec::new(),
         steps: Vec::new(),
         unchanged_steps: 0,
@@ -393,6 +396,7 @@ pub(super) fn run_record() -> RunRecord {
         scheduled: None,
         cache: RunCache::default(),
         redrives: None,
+        canary: None,
         source: SourceVersion::default(),
         started_at: START,
         deadline: None,

@@ -13,9 +13,11 @@ use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::Applied;
 use liminal_schemas::state::HistoryEntry;
+use liminal_schemas::state::HistoryResult;
 use liminal_schemas::state::Journal;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::STATE_SCHEMA;
+use liminal_schemas::state::TriedRelease;
 use liminal_schemas::time::UtcTime;
 
 use super::ApplyError;
@@ -55,7 +57,7 @@ const SAVE_EVERY_MILLIS: i64 = 50;
 const WORK_PER_SAVE: i64 = 4;
 
 /// What is data: `destroy` leaves it alone unless told otherwise.
-const DATA_PREFIXES: &[&str] = &[keys::RUNS_PREFIX, "artifacts/", keys::MODELS_PREFIX, "cache/"];
+const DATA_PREFIXES: &[&str] = &[keys::RUNS_PREFIX, keys::CANARY_PREFIX, "artifacts/", keys::MODELS_PREFIX, "cache/"];
 
 /// How an apply was asked for.
 pub(super) struct Terms<'a> {
@@ -219,6 +221,14 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             Operation::RemoveLive { pipeline, .. } => {
                 self.report.pipelines.insert(pipeline.clone(), None);
             }
+            Operation::StartCanary { pipeline, revision, share, .. } => {
+                let tried = TriedRelease { revision: *revision, share: Some(*share) };
+                self.report.canaries.insert(pipeline.clone(), tried);
+            }
+            Operation::EndCanary { pipeline, revision, .. } => {
+                let tried = TriedRelease { revision: *revision, share: None };
+                self.report.canaries.insert(pipeline.clone(), tried);
+            }
             Operation::CreateResource { .. }
             | Operation::WriteRelease { .. }
             | Operation::DeleteRelease { .. }
@@ -255,6 +265,8 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             | Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteResource { .. } => None,
         };
         let pipelines: BTreeSet<PipelineName> =
@@ -291,13 +303,15 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             | Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteRelease { .. } => false,
         };
         Ok(stage.iter().copied().partition(|(_, operation)| !is_needed(operation)))
     }
 
-    /// The digests of steps that open runs may start, but for those of live releases: what carries these out was just made
-    /// or looked at, and whatever else was made for them is replaced.
+    /// The digests of steps that open runs may start, and those of releases on trial, but for those of live releases: what
+    /// carries these out was just made or looked at, and whatever else was made for them is replaced.
     async fn steps_in_use(&self) -> Result<BTreeSet<Digest>, PortError> {
         let objects = self.ports.objects;
         let mut steps = steps_of_open_runs(objects).await?;
@@ -405,6 +419,9 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             command: self.plan.purpose.as_str().to_owned(),
             applied,
             pipelines: self.report.pipelines.clone(),
+            canaries: self.report.canaries.clone(),
+            result: HistoryResult::Done,
+            reason: None,
         };
         let key = keys::history(&self.plan.environment, serial);
         let bytes = serde_json::to_vec(&entry)?;

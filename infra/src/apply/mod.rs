@@ -20,10 +20,11 @@ use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::Plan;
+use liminal_schemas::state::TriedRelease;
 
 use self::engine::Engine;
 pub use self::event::ApplyEvent;
-pub(crate) use self::operations::live_revision;
+pub(crate) use self::operations::live_pointer;
 pub use self::record_commit::record_commit;
 pub(crate) use self::stage::Stage;
 use crate::ports::Clock;
@@ -78,6 +79,8 @@ pub struct ApplyReport {
     pub operations: usize,
     /// Per pipeline, what became live; none when the pipeline was removed.
     pub pipelines: BTreeMap<PipelineName, Option<Digest>>,
+    /// Per pipeline, which release went on trial, or came off.
+    pub canaries: BTreeMap<PipelineName, TriedRelease>,
     /// Operations that were left out, because a run that started meanwhile needs the release.
     pub skipped: Vec<Operation>,
     /// How many objects of data were deleted.

@@ -92,15 +92,28 @@ fn allowed(scope: Scope<'_>, releases: &BTreeMap<PipelineName, Revised>, log_gro
     let read = [keys::LIVE_PREFIX, "releases/"];
     // The state tells the commit that a release was applied from.
     let state = keys::state(scope.environment);
-    let written =
-        [keys::RUNS_PREFIX, keys::OPEN_PREFIX, keys::WAITING_PREFIX, keys::MODELS_PREFIX, "artifacts/", "cache/"];
+    let written = [
+        keys::RUNS_PREFIX,
+        keys::OPEN_PREFIX,
+        keys::WAITING_PREFIX,
+        keys::CANARY_PREFIX,
+        keys::MODELS_PREFIX,
+        "artifacts/",
+        "cache/",
+    ];
     let mut listed: BTreeSet<String> = read.iter().chain(&written).map(|key| scope.key(&format!("{key}*"))).collect();
     listed.insert(scope.key(&state));
     let queues = names::environment_pattern(scope.project, scope.environment, names::MAX_QUEUE_NAME);
     let mut allowed = vec![
         allow("ReadReleases", &["s3:GetObject"], arns(&read).into_iter().chain([scope.object_arn(&state)])),
         allow("WriteRuns", &["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], arns(&written)),
-        allow("CloseRuns", &["s3:DeleteObject"], arns(&[keys::OPEN_PREFIX, keys::WAITING_PREFIX])),
+        allow(
+            "CloseRuns",
+            &["s3:DeleteObject"],
+            arns(&[keys::OPEN_PREFIX, keys::WAITING_PREFIX, keys::CANARY_OPEN_PREFIX]),
+        ),
+        // What it counts of the runs of a canary may take the canary off.
+        allow("AbortCanaries", &["s3:PutObject"], arns(&[keys::LIVE_PREFIX])),
         list(scope, "ListObjects", &scope.place.bucket, listed),
     ];
     for (index, (bucket, prefixes)) in objects(scope, releases).into_iter().enumerate() {

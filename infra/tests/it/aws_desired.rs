@@ -109,6 +109,7 @@ impl Wanted {
             project: &ProjectName::new("shop").expect("valid"),
             environment: &EnvironmentName::new("prod").expect("valid"),
             releases: &self.releases,
+            live: &BTreeMap::new(),
             packages: &self.packages,
             runner: Digest::of_bytes(b"runner"),
             sizes: &self.sizes,

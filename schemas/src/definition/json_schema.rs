@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::written;
 use crate::cache_key::CacheKeyParts;
+use crate::canary::CanaryEnd;
 use crate::gitops::Approval;
 use crate::gitops::Quarantine;
 use crate::message::StepMessage;
@@ -46,6 +47,7 @@ const DOCUMENTS: &[Document] = &[
     document::<Plan>("plan"),
     document::<State>("state"),
     document::<LivePointer>("live-pointer"),
+    document::<CanaryEnd>("canary-end"),
     document::<Lock>("lock"),
     document::<Journal>("journal"),
     document::<HistoryEntry>("history-entry"),

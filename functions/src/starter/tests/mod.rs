@@ -1,5 +1,6 @@
 //! The starter in a simulated world.
 
+mod canary;
 mod events;
 mod fargate;
 mod overlap;
