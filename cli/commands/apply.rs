@@ -10,6 +10,7 @@ use liminal_schemas::digest::Digest;
 use liminal_schemas::plan::PLAN_FORMAT;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::state::HistoryResult;
 
 use crate::app::Context;
 use crate::error::CliError;
@@ -18,6 +19,7 @@ use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
+use crate::platform::Undone;
 use crate::platform::Wishes;
 use crate::policies;
 use crate::project;
@@ -35,6 +37,9 @@ pub(crate) struct ApplyArgs {
     /// A plan that `liminal plan --out` saved. It is carried out as it is, without a question.
     #[arg(conflicts_with_all = ["canary", "allow_aborted", "keep_runner"])]
     plan: Option<PathBuf>,
+    /// How long an environment lives that is made from a template: `48h`, `7d`. Each apply begins its time anew.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    ttl: Option<std::time::Duration>,
     /// Apply this git revision instead of the work tree.
     #[arg(long, value_name = "REV", conflicts_with = "plan")]
     rev: Option<String>,
@@ -90,6 +95,7 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err("write 30s, 5m or 500ms".to_owned()),
     };
     std::time::Duration::try_from_secs_f64(number * factor).map_err(|_| "that is no length of time".to_owned())
@@ -113,17 +119,24 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
         let environment = Environment::of(context, &project).await?;
         policies::check(context, &project, &plan)?;
         let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
-        return carry_out(context, &environment, files, &plan, args.approval.options(true, false)).await;
+        environment.checked_lifetime(args.ttl)?;
+        let options = ApplyOptions { ttl: args.ttl, ..args.approval.options(true, false) };
+        return carry_out(context, &environment, files, &plan, options).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
+    environment.checked_lifetime(args.ttl)?;
     let plan = environment.plan(&project, args.wishes.wishes()).await?;
     if let Err(denied) = policies::check(context, &project, &plan) {
         context.printer.data(&plan_text::text(&plan, &context.printer.out));
+        let (source, result) = (plan.base.source.clone(), HistoryResult::Refused);
+        let undone = Undone { command: "apply", source, trigger: None, result, reason: denied.summary() };
+        environment.record_undone(undone).await;
         return Err(denied);
     }
     let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
-    carry_out(context, &environment, files, &plan, args.approval.options(false, false)).await
+    let options = ApplyOptions { ttl: args.ttl, ..args.approval.options(false, false) };
+    carry_out(context, &environment, files, &plan, options).await
 }
 
 /// The project as the plan saw it: the work tree if it still is that, else the commit.
@@ -162,6 +175,7 @@ impl Approval {
             delete_data,
             lock_timeout: self.lock_timeout,
             trigger: None,
+            ttl: None,
         }
     }
 }
@@ -177,6 +191,10 @@ pub(crate) async fn carry_out(
 ) -> CommandResult {
     context.printer.data(&plan_text::text(plan, &context.printer.out));
     if !plan.has_changes && !options.delete_data {
+        // An environment that is made from a template lives on from here.
+        if environment.template().is_some() && plan.purpose == PlanPurpose::Apply {
+            environment.record_commit(plan, &options).await.map_err(|failure| failure.explain(plan))?;
+        }
         return Ok(ExitCode::Ok);
     }
     if !options.approved && !confirm(context, plan.purpose)? {

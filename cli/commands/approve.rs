@@ -1,4 +1,3 @@
-use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Plan;
 
 use super::apply::WishArgs;
@@ -25,10 +24,10 @@ pub(crate) struct ApproveArgs {
     /// The git revision that was planned, instead of the last commit.
     #[arg(long, value_name = "REV", conflicts_with_all = ["rollback", "destroy"])]
     rev: Option<String>,
-    /// Approve a rollback, of this pipeline where more than one is deployed.
-    #[arg(long, value_name = "PIPELINE", num_args = 0..=1)]
+    /// Approve a rollback, of this pipeline where more than one is deployed, or to this git revision.
+    #[arg(long, value_name = "PIPELINE|REV", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "clap's form of a flag that may have a value")]
-    rollback: Option<Option<PipelineName>>,
+    rollback: Option<Option<String>>,
     /// The revision to roll back to.
     #[arg(long, value_name = "REVISION", requires = "rollback")]
     to: Option<String>,
@@ -68,7 +67,7 @@ pub(crate) async fn run(context: &Context, args: &ApproveArgs) -> CommandResult 
 async fn plan(context: &Context, args: &ApproveArgs) -> Result<(Environment, Plan), CliError> {
     if let Some(pipeline) = &args.rollback {
         let environment = Environment::of_project(context).await?;
-        let plan = environment.plan_rollback(pipeline.as_ref(), args.to.as_deref()).await?;
+        let plan = environment.plan_rollback(context, pipeline.as_deref(), args.to.as_deref()).await?;
         return Ok((environment, plan));
     }
     if args.promote {

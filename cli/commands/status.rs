@@ -96,6 +96,12 @@ async fn say_applied(context: &Context, environment: &Environment) -> Result<(),
     let age = units::age(environment.now(), applied.at);
     let verb = if environment.is_rolled_back(&applied.source).await? { "Rolled back from" } else { "Applied:" };
     context.printer.say(&format!("{verb} {what}, {age}{by}{trigger}"));
+    if let Some(expiry) = environment.expiry().await? {
+        let left = expiry.at.millis() - environment.now().millis();
+        let in_time = units::between(environment.now(), expiry.at);
+        let text = if left > 0 { format!("Expires in {in_time}") } else { "Expired".to_owned() };
+        context.printer.say(&format!("{text}, at {}: it is made from {}", expiry.at, expiry.template));
+    }
     say_canaries(context, environment).await?;
     if let Some(quarantine) = environment.quarantine().await? {
         let commit = units::short_commit(&quarantine.commit);

@@ -27,7 +27,6 @@ use super::resources::Material;
 use super::resources::recorded;
 use crate::error::CliError;
 use crate::error::While as _;
-use crate::exit_code::ExitCode;
 use crate::progress::Progress;
 use crate::project::Project;
 
@@ -157,38 +156,6 @@ impl Environment {
             .or_failed(|| "nothing can be aborted".to_owned())
     }
 
-    /// The plan that makes an earlier release live.
-    pub(crate) async fn plan_rollback(
-        &self,
-        pipeline: Option<&PipelineName>,
-        to: Option<&str>,
-    ) -> Result<Plan, CliError> {
-        let loaded = self
-            .state()
-            .await?
-            .ok_or_else(|| CliError::new("nothing was applied yet, so there is nothing to roll back"))?;
-        let deployed: Vec<&PipelineName> = loaded.state.pipelines.keys().collect();
-        let pipeline = match (pipeline, deployed.as_slice()) {
-            (Some(pipeline), _) => pipeline.clone(),
-            (None, [only]) => (*only).clone(),
-            (None, several) => {
-                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-                return Err(CliError::new("which pipeline?")
-                    .hint(format!("deployed are {}", names.join(", ")))
-                    .exit(ExitCode::Usage));
-            }
-        };
-        let kept = loaded.state.pipelines.get(&pipeline).map(|deployed| deployed.retired.clone()).unwrap_or_default();
-        let to = match to {
-            Some(text) => Some(find_revision(&kept, text)?),
-            None => None,
-        };
-        let wanted = BTreeMap::from([(pipeline.clone(), to)]);
-        let observed = self.observe_deployed(&loaded, Some(&BTreeSet::from([pipeline]))).await?;
-        plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted, self.place())
-            .or_failed(|| "there is no rollback".to_owned())
-    }
-
     /// The plan that removes everything.
     pub(crate) async fn plan_destroy(&self, delete_data: bool) -> Result<Plan, CliError> {
         let loaded = self
@@ -245,21 +212,5 @@ pub(super) fn target_of(loaded: &LoadedState) -> Target {
         source,
         tree: Digest::of_bytes(b""),
         keep: plan::DEFAULT_KEEP,
-    }
-}
-
-fn find_revision(kept: &[Digest], text: &str) -> Result<Digest, CliError> {
-    if let Ok(whole) = text.parse() {
-        return Ok(whole);
-    }
-    let near: Vec<&Digest> = kept.iter().filter(|digest| text.len() >= 4 && digest.hex().starts_with(text)).collect();
-    match near.as_slice() {
-        [only] => Ok(**only),
-        _ => {
-            let shorts: Vec<String> = kept.iter().map(Digest::short).collect();
-            let kept =
-                if shorts.is_empty() { "none is kept".to_owned() } else { format!("kept are {}", shorts.join(", ")) };
-            Err(CliError::new(format!("no kept revision begins with `{text}`")).hint(kept).exit(ExitCode::Usage))
-        }
     }
 }

@@ -24,6 +24,7 @@ use super::ApplyError;
 use super::ApplyEvent;
 use super::ApplyReport;
 use super::FailedOperation;
+use super::Lifetime;
 use super::Ports;
 use super::history::last_serial;
 use super::operations::perform;
@@ -66,6 +67,7 @@ pub(super) struct Terms<'a> {
     pub(super) by: Option<String>,
     pub(super) trigger: Option<Trigger>,
     pub(super) spill: &'a Path,
+    pub(super) lifetime: Option<Lifetime>,
     pub(super) delete_data: bool,
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
     pub(super) events: &'a (dyn Fn(ApplyEvent) + Sync),
@@ -107,6 +109,10 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         };
         let now = ports.clock.now();
         take_over_intent(&mut session.state, now);
+        // From before anything is made, so that what a killed apply leaves is removed too.
+        if let Some(lifetime) = terms.lifetime.as_ref().filter(|_| plan.purpose == PlanPurpose::Apply) {
+            session.state.expires = Some(lifetime.expiry(now));
+        }
         let open = plan.operations.clone();
         session.state.journal = Some(Journal {
             apply: terms.id.clone(),

@@ -393,6 +393,7 @@ impl World {
             trigger: None,
             lock: LockRequest { holder: holder(pid), timeout: std::time::Duration::ZERO, is_alive: &|_| false },
             spill: &spill,
+            lifetime: None,
             delete_data,
             stop,
             events: &|_| {},

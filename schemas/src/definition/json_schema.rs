@@ -8,6 +8,7 @@ use super::written;
 use crate::cache_key::CacheKeyParts;
 use crate::canary::CanaryEnd;
 use crate::gitops::Approval;
+use crate::gitops::MadeEnvironment;
 use crate::gitops::Quarantine;
 use crate::message::StepMessage;
 use crate::plan::Plan;
@@ -53,6 +54,7 @@ const DOCUMENTS: &[Document] = &[
     document::<HistoryEntry>("history-entry"),
     document::<Quarantine>("quarantine"),
     document::<Approval>("approval"),
+    document::<MadeEnvironment>("made-environment"),
     document::<RunRecord>("run"),
     document::<AttemptRecord>("attempt"),
     document::<AttemptFailure>("attempt-failure"),

@@ -5,6 +5,7 @@ mod ci;
 mod cloud;
 mod commit_status;
 mod environments;
+mod ephemeral;
 mod hook;
 mod policies;
 mod protected;

@@ -50,6 +50,8 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
         "platform",
         "branch",
         "protected",
+        "template",
+        "ttl",
         "region",
         "account",
         "bucket",
