@@ -26,10 +26,10 @@ pub(crate) async fn run(context: &Context, args: &DestroyArgs) -> CommandResult 
     if delete_data {
         context.printer.warn("runs, artifacts, models and cached results of this environment will be deleted");
     }
-    let options = args.approval.options(false, delete_data);
-    let exit = super::rollback::carry_out_without_project(context, &environment, &plan, options).await?;
+    let options = || args.approval.options(false, delete_data);
+    let exit = super::rollback::carry_out_without_project(context, &environment, &plan, options()).await?;
     if is_made && exit == ExitCode::Ok {
-        match environment.clear_if_empty(context).await? {
+        match environment.clear_if_empty(context, &options()).await? {
             Lived::Removed | Lived::Lives => {}
             Lived::Partly => {
                 context.printer.warn("runs that have not ended need some of it: destroy it again once they have")

@@ -19,6 +19,7 @@ use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::Expiry;
 
 use super::ApplyOptions;
+use super::Cancelled;
 use super::Environment;
 use super::environment::Platform;
 use super::stop_flag;
@@ -34,13 +35,16 @@ use crate::records::RunName;
 /// come further yet.
 const STRAY_MILLIS: i64 = 60 * 60 * 1000;
 
+/// How long runs have to end once their environment has expired, in milliseconds, before it goes under them.
+const PATIENCE_MILLIS: i64 = 60 * 60 * 1000;
+
 /// What became of an environment that was looked at.
 pub(crate) enum Lived {
     /// Its time has not come.
     Lives,
     /// It is gone, with all its data.
     Removed,
-    /// Something of it is in use still. Looking again goes on.
+    /// Runs of it have not ended. Looking again goes on.
     Partly,
 }
 
@@ -123,32 +127,48 @@ impl Environment {
             }
             return Ok(Lived::Lives);
         };
-        if loaded.state.expires.is_none_or(|expires| expires.at > self.now()) {
+        let Some(late) = loaded.state.expires.map(|expires| self.now().millis().saturating_sub(expires.at.millis()))
+        else {
+            return Ok(Lived::Lives);
+        };
+        if late < 0 {
             return Ok(Lived::Lives);
         }
-        self.cancel_open_runs(context).await?;
-        let plan = self.plan_destroy(true).await?;
+        if self.cancel_open_runs(context).await? > 0 && late < PATIENCE_MILLIS {
+            return Ok(Lived::Partly);
+        }
         let options = ApplyOptions { approved: true, delete_data: true, lock_timeout, trigger, ttl: None };
+        self.destroy_wholly(context, &options).await?;
+        self.clear_if_empty(context, &options).await
+    }
+
+    /// Removes what a destroy leaves of an environment that was made from a template: what runs needed whose records went with
+    /// it, state and history, and the record by which it is found.
+    pub(crate) async fn clear_if_empty(&self, context: &Context, options: &ApplyOptions) -> Result<Lived, CliError> {
+        for is_last in [false, true] {
+            let Some(loaded) = self.state().await? else { return Ok(Lived::Lives) };
+            if self.template().is_none() || loaded.state.expires.is_none() {
+                return Ok(Lived::Lives);
+            }
+            if loaded.state.resources.is_empty() && loaded.state.pipelines.is_empty() && loaded.state.journal.is_none()
+            {
+                self.clear(context).await?;
+                return Ok(Lived::Removed);
+            }
+            if !is_last {
+                self.destroy_wholly(context, options).await?;
+            }
+        }
+        Ok(Lived::Partly)
+    }
+
+    async fn destroy_wholly(&self, context: &Context, options: &ApplyOptions) -> Result<(), CliError> {
+        let plan = self.plan_destroy(true).await?;
         let stopped = stop_flag(interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?);
         let directory = project::locate(&self.directory)?;
         let files = std::sync::Arc::new(project::snapshot(&directory, None)?);
-        let attempted = self.attempt(context, (files, None), &plan, &options, &stopped).await;
-        attempted.map_err(|failure| failure.explain(&plan))?;
-        self.clear_if_empty(context).await
-    }
-
-    /// Removes what a destroy leaves of an environment that was made from a template: its state, its history, and the record
-    /// by which it is found.
-    pub(crate) async fn clear_if_empty(&self, context: &Context) -> Result<Lived, CliError> {
-        let Some(loaded) = self.state().await? else { return Ok(Lived::Lives) };
-        if self.template().is_none() || loaded.state.expires.is_none() {
-            return Ok(Lived::Lives);
-        }
-        if !loaded.state.resources.is_empty() || !loaded.state.pipelines.is_empty() || loaded.state.journal.is_some() {
-            return Ok(Lived::Partly);
-        }
-        self.clear(context).await?;
-        Ok(Lived::Removed)
+        let attempted = self.attempt(context, (files, None), &plan, options, &stopped).await;
+        attempted.map(drop).map_err(|failure| failure.explain(&plan))
     }
 
     async fn clear(&self, context: &Context) -> Result<(), CliError> {
@@ -169,8 +189,9 @@ impl Environment {
         home.store().delete(&key).await.or_failed(|| format!("{key} can not be deleted"))
     }
 
-    /// Asks all runs to end that have not: what carries them out could not go otherwise.
-    async fn cancel_open_runs(&self, context: &Context) -> Result<(), CliError> {
+    /// Asks all runs to end that have not; gives how many still have not.
+    async fn cancel_open_runs(&self, context: &Context) -> Result<usize, CliError> {
+        let mut open = 0;
         let prefix = keys::OPEN_PREFIX;
         let marks = self.store().list(prefix).await.or_failed(|| format!("{prefix} can not be listed"))?;
         for mark in marks {
@@ -185,9 +206,12 @@ impl Environment {
                 .is_some()
                 && self.records().result(&name).await?.is_none()
             {
-                self.cancel_run(context, &name).await?;
+                match self.cancel_run(context, &name).await? {
+                    Cancelled::Ended => {}
+                    Cancelled::Asked => open += 1,
+                }
             }
         }
-        Ok(())
+        Ok(open)
     }
 }

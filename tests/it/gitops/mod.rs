@@ -7,6 +7,7 @@ mod commit_status;
 mod environments;
 mod ephemeral;
 mod hook;
+mod https;
 mod policies;
 mod protected;
 mod race;
