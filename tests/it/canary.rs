@@ -183,7 +183,7 @@ fn a_canary_on_aws_has_functions_of_its_own_and_is_taken_off_by_the_starter() {
         assert!(start.elapsed() < std::time::Duration::from_secs(120), "{said}");
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
-    let _ = on(&["run"]).exits(0);
+    let _ = on(&["run", "--no-cache"]).exits(0);
     let text = on(&["logs"]).exits(0).stdout;
     assert!(text.contains("v1"), "{text}");
     let _ = on(&["apply", "-y"]).exits(0).prints("p stays at");

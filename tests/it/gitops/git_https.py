@@ -19,6 +19,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.headers.get("Authorization") != USER:
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="test"')
+                self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
             path = path[len("/private"):]
@@ -47,6 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers:
             if name != "Status":
                 self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
@@ -56,7 +58,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    def shutdown_request(self, request):
+        # Some clients take it for an attack when TLS does not end by its own rules.
+        try:
+            request.unwrap()
+        except OSError:
+            pass
+        super().shutdown_request(request)
+
+
+server = Server(("127.0.0.1", 0), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(CERTIFICATE, KEY)
 server.socket = context.wrap_socket(server.socket, server_side=True)
