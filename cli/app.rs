@@ -67,6 +67,7 @@ fn dispatch(context: &Context, command: Command) -> CommandResult {
         Command::History(args) => block_on(commands::history::run(context, &args)),
         Command::Rollback(args) => block_on(commands::rollback::run(context, &args)),
         Command::Promote(args) => block_on(commands::promote::run(context, &args)),
+        Command::Abort(args) => block_on(commands::abort::run(context, &args)),
         Command::Drift(args) => block_on(commands::drift::run(context, &args)),
         Command::Verify(args) => block_on(commands::verify::run(context, &args)),
         Command::Gitops(args) => block_on(commands::gitops::run(context, &args)),

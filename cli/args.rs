@@ -79,6 +79,7 @@ pub(crate) enum Command {
     History(commands::history::HistoryArgs),
     Rollback(commands::rollback::RollbackArgs),
     Promote(commands::promote::PromoteArgs),
+    Abort(commands::abort::AbortArgs),
     Drift(commands::drift::DriftArgs),
     Verify(commands::verify::VerifyArgs),
     Gitops(commands::gitops::GitopsArgs),

@@ -2,11 +2,15 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use liminal_infra::plan::Rollout;
 use liminal_infra::source::Snapshot;
+use liminal_schemas::canary::DEFAULT_TOLERATED;
+use liminal_schemas::canary::Share;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::plan::PLAN_FORMAT;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::state::HistoryResult;
 
 use crate::app::Context;
 use crate::error::CliError;
@@ -15,6 +19,8 @@ use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
+use crate::platform::Undone;
+use crate::platform::Wishes;
 use crate::policies;
 use crate::project;
 use crate::render::plan_text;
@@ -25,19 +31,48 @@ use crate::render::plan_text;
 /// by the next one.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  liminal apply\n  liminal apply --rev v1.2 --auto-approve\n  liminal apply release.plan"
+    after_help = "Examples:\n  liminal apply\n  liminal apply --rev v1.2 --auto-approve\n  liminal apply --canary 10%\n  liminal apply release.plan"
 )]
 pub(crate) struct ApplyArgs {
     /// A plan that `liminal plan --out` saved. It is carried out as it is, without a question.
+    #[arg(conflicts_with_all = ["canary", "allow_aborted", "keep_runner"])]
     plan: Option<PathBuf>,
+    /// How long an environment lives that is made from a template: `48h`, `7d`. Each apply begins its time anew.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    ttl: Option<std::time::Duration>,
     /// Apply this git revision instead of the work tree.
     #[arg(long, value_name = "REV", conflicts_with = "plan")]
     rev: Option<String>,
-    /// Leave functions the runner that they have, though there is a newer one.
-    #[arg(long, conflicts_with = "plan")]
-    keep_runner: bool,
+    #[command(flatten)]
+    wishes: WishArgs,
     #[command(flatten)]
     approval: Approval,
+}
+
+/// How what is new comes to be live.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct WishArgs {
+    /// Give only this part of the runs to what is new, until `liminal promote` or `liminal abort`.
+    #[arg(long, value_name = "PERCENT")]
+    canary: Option<Share>,
+    /// How large a part of these runs may fail before the canary is aborted by itself [default: 10%].
+    #[arg(long, value_name = "PERCENT", requires = "canary")]
+    tolerated_failures: Option<Share>,
+    /// Make a release live all the same whose canary was aborted.
+    #[arg(long, conflicts_with = "canary")]
+    allow_aborted: bool,
+    /// Leave functions the runner that they have, though there is a newer one.
+    #[arg(long)]
+    keep_runner: bool,
+}
+
+impl WishArgs {
+    /// What a plan is told.
+    pub(crate) fn wishes(&self) -> Wishes {
+        let tolerated = self.tolerated_failures.unwrap_or(DEFAULT_TOLERATED);
+        let rollout = self.canary.map_or(Rollout::Whole, |share| Rollout::Canary { share, tolerated });
+        Wishes { keep_runner: self.keep_runner, rollout, allow_aborted: self.allow_aborted }
+    }
 }
 
 /// Whether to ask, and how long to wait for others.
@@ -60,6 +95,7 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err("write 30s, 5m or 500ms".to_owned()),
     };
     std::time::Duration::try_from_secs_f64(number * factor).map_err(|_| "that is no length of time".to_owned())
@@ -83,17 +119,24 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
         let environment = Environment::of(context, &project).await?;
         policies::check(context, &project, &plan)?;
         let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
-        return carry_out(context, &environment, files, &plan, args.approval.options(true, false)).await;
+        environment.checked_lifetime(args.ttl)?;
+        let options = ApplyOptions { ttl: args.ttl, ..args.approval.options(true, false) };
+        return carry_out(context, &environment, files, &plan, options).await;
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project, args.keep_runner).await?;
+    environment.checked_lifetime(args.ttl)?;
+    let plan = environment.plan(&project, args.wishes.wishes()).await?;
     if let Err(denied) = policies::check(context, &project, &plan) {
         context.printer.data(&plan_text::text(&plan, &context.printer.out));
+        let (source, result) = (plan.base.source.clone(), HistoryResult::Refused);
+        let undone = Undone { command: "apply", source, trigger: None, result, reason: denied.summary() };
+        environment.record_undone(undone).await;
         return Err(denied);
     }
     let files = (Arc::clone(&project.snapshot), Some(project.snapshot.tree_digest()));
-    carry_out(context, &environment, files, &plan, args.approval.options(false, false)).await
+    let options = ApplyOptions { ttl: args.ttl, ..args.approval.options(false, false) };
+    carry_out(context, &environment, files, &plan, options).await
 }
 
 /// The project as the plan saw it: the work tree if it still is that, else the commit.
@@ -132,6 +175,7 @@ impl Approval {
             delete_data,
             lock_timeout: self.lock_timeout,
             trigger: None,
+            ttl: None,
         }
     }
 }
@@ -147,6 +191,10 @@ pub(crate) async fn carry_out(
 ) -> CommandResult {
     context.printer.data(&plan_text::text(plan, &context.printer.out));
     if !plan.has_changes && !options.delete_data {
+        // An environment that is made from a template lives on from here.
+        if environment.template().is_some() && plan.purpose == PlanPurpose::Apply {
+            environment.record_commit(plan, &options).await.map_err(|failure| failure.explain(plan))?;
+        }
         return Ok(ExitCode::Ok);
     }
     if !options.approved && !confirm(context, plan.purpose)? {

@@ -1,6 +1,6 @@
-use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Plan;
 
+use super::apply::WishArgs;
 use crate::app::Context;
 use crate::error::CliError;
 use crate::error::CommandResult;
@@ -24,13 +24,18 @@ pub(crate) struct ApproveArgs {
     /// The git revision that was planned, instead of the last commit.
     #[arg(long, value_name = "REV", conflicts_with_all = ["rollback", "destroy"])]
     rev: Option<String>,
-    /// Approve a rollback, of this pipeline where more than one is deployed.
-    #[arg(long, value_name = "PIPELINE", num_args = 0..=1)]
+    /// Approve a rollback, of this pipeline where more than one is deployed, or to this git revision.
+    #[arg(long, value_name = "PIPELINE|REV", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "clap's form of a flag that may have a value")]
-    rollback: Option<Option<PipelineName>>,
+    rollback: Option<Option<String>>,
     /// The revision to roll back to.
     #[arg(long, value_name = "REVISION", requires = "rollback")]
     to: Option<String>,
+    /// Approve that the canary becomes live for all runs.
+    #[arg(long, conflicts_with_all = ["rollback", "destroy", "rev"])]
+    promote: bool,
+    #[command(flatten)]
+    wishes: WishArgs,
     /// Approve the removal of everything.
     #[arg(long, conflicts_with = "rollback")]
     destroy: bool,
@@ -62,7 +67,12 @@ pub(crate) async fn run(context: &Context, args: &ApproveArgs) -> CommandResult 
 async fn plan(context: &Context, args: &ApproveArgs) -> Result<(Environment, Plan), CliError> {
     if let Some(pipeline) = &args.rollback {
         let environment = Environment::of_project(context).await?;
-        let plan = environment.plan_rollback(pipeline.as_ref(), args.to.as_deref()).await?;
+        let plan = environment.plan_rollback(context, pipeline.as_deref(), args.to.as_deref()).await?;
+        return Ok((environment, plan));
+    }
+    if args.promote {
+        let environment = Environment::of_project(context).await?;
+        let plan = environment.plan_promote().await?;
         return Ok((environment, plan));
     }
     if args.destroy {
@@ -72,7 +82,7 @@ async fn plan(context: &Context, args: &ApproveArgs) -> Result<(Environment, Pla
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project, false).await?;
+    let plan = environment.plan(&project, args.wishes.wishes()).await?;
     policies::check(context, &project, &plan)?;
     Ok((environment, plan))
 }

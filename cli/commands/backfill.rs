@@ -302,29 +302,43 @@ impl Backfill<'_> {
             row.run = self.identity.run(self.args.every, row.time, again.saturating_add(1))?;
         }
         self.environment.refuse_overlap(self.release).await?;
+        let pipeline = &self.release.pipeline;
+        let (tried, canary) = match self.project {
+            Some(_) => (None, None),
+            None => {
+                let (release, canary) = self.environment.release_for(self.context, pipeline, &row.run).await?;
+                (canary.is_some().then_some(release), canary)
+            }
+        };
+        let release = tried.as_ref().unwrap_or(self.release);
+        let params = match &tried {
+            Some(release) => run_params::values(self.context, release, &self.args.params)?,
+            None => self.params.clone(),
+        };
         let started_at = self.environment.now();
         let record = RunRecord {
             schema: RUN_SCHEMA,
             run: row.run.clone(),
-            pipeline: self.release.pipeline.clone(),
-            revision: self.release.revision(),
-            params: self.params.clone(),
-            models: self.environment.pin_models(self.release).await?,
+            pipeline: release.pipeline.clone(),
+            revision: release.revision(),
+            params,
+            models: self.environment.pin_models(release).await?,
             object: None,
             scheduled: Some(Scheduled::in_utc(row.time)),
             follows: None,
             cache: RunCache::default(),
             redrives: None,
+            canary,
             source: self.source.clone(),
             started_at,
-            deadline: self.release.runs.deadline(started_at),
+            deadline: release.runs.deadline(started_at),
             started_by: self.context.settings.user.clone(),
         };
         if let Some(project) = self.project {
             let _one_at_a_time = self.preparing.lock().await;
-            self.environment.prepare_run(&self.quiet, project, &record, self.release).await?;
+            self.environment.prepare_run(&self.quiet, project, &record, release).await?;
         }
-        self.environment.start_run(&self.quiet, self.release, record, carry).await
+        self.environment.start_run(&self.quiet, release, record, carry).await
     }
 }
 

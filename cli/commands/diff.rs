@@ -69,6 +69,7 @@ fn changes(before: &Project, after: &Project) -> (Vec<PipelineChange>, usize) {
             action,
             from,
             to,
+            canary: None,
             fields: difference.fields,
             steps: difference.steps,
             unchanged_steps: difference.unchanged_steps,

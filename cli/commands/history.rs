@@ -11,7 +11,7 @@ use crate::render::table::Cell;
 use crate::render::table::Table;
 use crate::render::units;
 
-/// List what happened to an environment, newest first.
+/// List what happened to an environment, newest first: also what failed or was refused, and why.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HistoryArgs {
     /// How many entries at most; 0 for all.
@@ -28,7 +28,6 @@ const NAMED_PIPELINES: usize = 4;
 pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult {
     let environment = Environment::of_project(context).await?;
     let mut entries = environment.history().await?;
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.serial));
     if args.limit > 0 {
         entries.truncate(args.limit);
     }
@@ -42,6 +41,7 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult 
         ("WHAT", Align::Left),
         ("COMMIT", Align::Left),
         ("BY", Align::Left),
+        ("RESULT", Align::Left),
         ("LIVE AFTERWARDS", Align::Left),
     ]);
     for entry in &entries {
@@ -59,12 +59,24 @@ pub(crate) async fn run(context: &Context, args: &HistoryArgs) -> CommandResult 
         if entry.pipelines.len() > changes.len() {
             changes.push(format!("{} more", entry.pipelines.len() - changes.len()));
         }
+        changes.extend(entry.canaries.iter().take(NAMED_PIPELINES).map(|(name, tried)| {
+            let revision = tried.revision.short();
+            match tried.share {
+                Some(share) => format!("{name} {revision} (canary {share})"),
+                None => format!("{name} without {revision}"),
+            }
+        }));
+        changes.extend(entry.reason.clone());
+        let is_done = entry.result.is_done();
+        let serial = if is_done { entry.serial.to_string() } else { String::new() };
+        let tone = if is_done { Tone::Good } else { Tone::Bad };
         table.row([
-            Cell::new(Tone::Plain, entry.serial.to_string()),
+            Cell::new(Tone::Plain, serial),
             Cell::new(Tone::Dim, units::age(environment.now(), entry.applied.at)),
             Cell::new(Tone::Bold, &entry.command),
             Cell::new(Tone::Dim, format!("{commit}{edited}")),
             Cell::new(Tone::Dim, who(entry)),
+            Cell::new(tone, entry.result.as_str()),
             Cell::new(Tone::Plain, changes.join(", ")),
         ]);
     }

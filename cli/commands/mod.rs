@@ -1,5 +1,6 @@
 //! One file per command: its help text, its arguments, and one function that carries it out.
 
+pub(crate) mod abort;
 pub(crate) mod apply;
 pub(crate) mod approve;
 pub(crate) mod artifacts;

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::apply::WishArgs;
 use crate::app::Context;
 use crate::error::CommandResult;
 use crate::error::While as _;
@@ -18,9 +19,8 @@ pub(crate) struct PlanArgs {
     /// Plan from this git revision instead of the work tree.
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
-    /// Leave functions the runner that they have, though there is a newer one.
-    #[arg(long)]
-    keep_runner: bool,
+    #[command(flatten)]
+    wishes: WishArgs,
     /// Save the plan, for `liminal apply FILE`.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -46,7 +46,7 @@ enum PlanFormat {
 pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project, args.keep_runner).await?;
+    let plan = environment.plan(&project, args.wishes.wishes()).await?;
     if let Some(file) = &args.out {
         let bytes = serde_json::to_vec_pretty(&plan).or_failed(|| "the plan can not be written as JSON".to_owned())?;
         std::fs::write(file, bytes).or_failed(|| format!("{} can not be written", file.display()))?;

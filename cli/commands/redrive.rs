@@ -162,6 +162,7 @@ impl Redrive<'_> {
             object: before.object.clone(),
             cache: RunCache { off: before.cache.off, fresh },
             redrives: Some(before.run.clone()),
+            canary: None,
             scheduled: before.scheduled.clone(),
             follows: before.follows.clone(),
             source,

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use liminal_schemas::name::PipelineName;
+use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RUN_SCHEMA;
@@ -11,6 +12,7 @@ use liminal_schemas::run::SourceVersion;
 use liminal_schemas::run::TriggerObject;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::StepSpec;
+use liminal_schemas::time::UtcTime;
 
 use crate::app::Context;
 use crate::args::Format;
@@ -80,7 +82,8 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
     }
     let project = project::open(context, args.rev.as_deref())?;
     let (_, release) = project.pipeline(args.pipeline.as_deref())?;
-    let (record, carry) = record(context, &environment, release, project.snapshot.version(), args).await?;
+    let given = Given { run: environment.new_run_id()?, release, canary: None, source: project.snapshot.version() };
+    let (record, carry) = record(context, &environment, given, args).await?;
     environment.prepare_run(context, &project, &record, release).await?;
     environment.start_run(context, release, record, carry).await
 }
@@ -106,16 +109,19 @@ fn refuse_out_of_place(context: &Context, args: &RunArgs, here: bool) -> Result<
 
 /// Runs what was applied. The definition is not read, so a broken one is no hindrance.
 async fn run_live(context: &Context, environment: &Environment, args: &RunArgs) -> CommandResult {
-    let release = match &args.pipeline {
-        Some(name) => {
-            let name = PipelineName::new(name.as_str()).or_failed(|| "no pipeline has such a name".to_owned())?;
-            environment.live_release(&name).await?
-        }
-        None => environment.live_release(&only_live(context, environment).await?).await?,
+    let pipeline = match &args.pipeline {
+        Some(name) => PipelineName::new(name.as_str()).or_failed(|| "no pipeline has such a name".to_owned())?,
+        None => only_live(context, environment).await?,
     };
+    let run = environment.new_run_id()?;
+    let (release, canary) = environment.release_for(context, &pipeline, &run).await?;
+    if canary.is_some() {
+        context.printer.say(&format!("Run {run} is given to the canary {}.", release.revision().short()));
+    }
     let applied = environment.state().await?.and_then(|loaded| loaded.state.applied);
     let source = applied.map(|applied| applied.source).unwrap_or_default();
-    let (record, carry) = record(context, environment, &release, source, args).await?;
+    let given = Given { run, release: &release, canary, source };
+    let (record, carry) = record(context, environment, given, args).await?;
     environment.start_run(context, &release, record, carry).await
 }
 
@@ -134,14 +140,23 @@ async fn only_live(context: &Context, environment: &Environment) -> Result<Pipel
     }
 }
 
+/// What a run is given.
+struct Given<'a> {
+    run: RunId,
+    release: &'a Release,
+    /// Since when the release is on trial.
+    canary: Option<UtcTime>,
+    source: SourceVersion,
+}
+
 /// What starts a run, and how it is carried out.
 async fn record(
     context: &Context,
     environment: &Environment,
-    release: &Release,
-    source: SourceVersion,
+    given: Given<'_>,
     args: &RunArgs,
 ) -> Result<(RunRecord, Carry), CliError> {
+    let Given { run, release, canary, source } = given;
     if !args.force {
         environment.refuse_overlap(release).await?;
     }
@@ -161,7 +176,7 @@ async fn record(
     let started_at = environment.now();
     let record = RunRecord {
         schema: RUN_SCHEMA,
-        run: environment.new_run_id()?,
+        run,
         pipeline: release.pipeline.clone(),
         revision: release.revision(),
         params,
@@ -171,6 +186,7 @@ async fn record(
         follows: None,
         cache: RunCache { off: args.no_cache, fresh },
         redrives,
+        canary,
         source,
         started_at,
         deadline: release.runs.deadline(started_at),

@@ -37,6 +37,8 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<liminal_schemas::time::UtcTime>,
     revision: liminal_schemas::digest::Digest,
+    /// Whether it was given to a canary.
+    canary: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
     dirty: bool,
@@ -74,6 +76,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArgs) -> CommandResult {
             started_at: record.started_at,
             ended_at: result.map(|result| result.ended_at),
             revision: record.revision,
+            canary: record.canary.is_some(),
             commit: record.source.commit,
             dirty: record.source.dirty,
             started_by: record.started_by,
@@ -112,13 +115,14 @@ fn text(context: &Context, rows: &[Row], now: liminal_schemas::time::UtcTime) ->
         };
         let commit = row.commit.as_deref().map(units::short_commit).unwrap_or_default();
         let edited = if row.dirty { " + edits" } else { "" };
+        let tried = if row.canary { " (canary)" } else { "" };
         table.row([
             Cell::new(Tone::Plain, &row.run),
             Cell::new(Tone::Plain, &row.pipeline),
             Cell::new(tone, row.status),
             Cell::new(Tone::Dim, units::age(now, row.started_at)),
             Cell::new(Tone::Plain, row.ended_at.map(|end| units::between(row.started_at, end)).unwrap_or_default()),
-            Cell::new(Tone::Dim, format!("{commit}{edited}")),
+            Cell::new(Tone::Dim, format!("{commit}{edited}{tried}")),
             Cell::new(Tone::Dim, row.started_by.as_deref().unwrap_or_default()),
         ]);
     }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::apply::confirm;
+use super::apply::consent;
 use crate::app::Context;
 use crate::args::Format;
 use crate::error::CliError;
@@ -132,14 +132,8 @@ async fn unlock(context: &Context, environment: &Environment, auto_approve: bool
         "{who} on {} (process {}) holds the lock for `{}` since {}.",
         holder.host, holder.pid, holder.command, holder.since
     ));
-    if !auto_approve {
-        if !context.settings.may_ask {
-            return Err(CliError::new("taking the lock away needs your consent, and there is no terminal to ask on")
-                .hint("`liminal state unlock --auto-approve` goes ahead without asking"));
-        }
-        if !confirm(context, liminal_schemas::plan::PlanPurpose::Apply)? {
-            return Ok(ExitCode::Error);
-        }
+    if !auto_approve && !consent(context, "state unlock", "Take the lock away?")? {
+        return Ok(ExitCode::Error);
     }
     environment.unlock().await?;
     context.printer.data("The lock is free.\n");

@@ -7,6 +7,7 @@ use crate::error::CommandResult;
 use crate::exit_code::ExitCode;
 use crate::platform::Carrier;
 use crate::platform::Environment;
+use crate::platform::SeenCanary;
 use crate::render;
 use crate::render::units;
 use crate::watch::watch;
@@ -64,6 +65,24 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
     Ok(ExitCode::Ok)
 }
 
+/// Says what is on trial, and what came off.
+async fn say_canaries(context: &Context, environment: &Environment) -> Result<(), CliError> {
+    let (seen, aborted) = environment.canaries().await?;
+    for SeenCanary { pipeline, canary, tally } in seen {
+        let (revision, share) = (canary.revision.short(), canary.share);
+        let age = units::age(environment.now(), canary.since);
+        context.printer.say(&format!(
+            "Canary: {pipeline} gives {share} of its runs to {revision}, begun {age}: {} succeeded, {} failed",
+            tally.succeeded, tally.failed
+        ));
+    }
+    for (pipeline, aborted) in aborted {
+        let (revision, age) = (aborted.revision.short(), units::age(environment.now(), aborted.at));
+        context.printer.say(&format!("Aborted: the canary {revision} of {pipeline}, {age}: {}", aborted.reason));
+    }
+    Ok(())
+}
+
 /// Says which commit the environment is at, and what keeps it from a newer one.
 async fn say_applied(context: &Context, environment: &Environment) -> Result<(), CliError> {
     let Some(applied) = environment.state().await?.and_then(|loaded| loaded.state.applied) else { return Ok(()) };
@@ -77,6 +96,13 @@ async fn say_applied(context: &Context, environment: &Environment) -> Result<(),
     let age = units::age(environment.now(), applied.at);
     let verb = if environment.is_rolled_back(&applied.source).await? { "Rolled back from" } else { "Applied:" };
     context.printer.say(&format!("{verb} {what}, {age}{by}{trigger}"));
+    if let Some(expiry) = environment.expiry().await? {
+        let left = expiry.at.millis() - environment.now().millis();
+        let in_time = units::between(environment.now(), expiry.at);
+        let text = if left > 0 { format!("Expires in {in_time}") } else { "Expired".to_owned() };
+        context.printer.say(&format!("{text}, at {}: it is made from {}", expiry.at, expiry.template));
+    }
+    say_canaries(context, environment).await?;
     if let Some(quarantine) = environment.quarantine().await? {
         let commit = units::short_commit(&quarantine.commit);
         context.printer.say(&format!("In quarantine: commit {commit}, since {}", quarantine.reason));

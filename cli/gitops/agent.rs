@@ -47,6 +47,8 @@ use crate::error::CommandResult;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
+use crate::platform::Environment;
+use crate::platform::Lived;
 use crate::platform::stop_flag;
 use crate::project;
 
@@ -255,8 +257,40 @@ impl Agent<'_> {
             let text = "no environment follows a branch: `branch: main` in an environment of the definition lets it\n";
             self.say("remote", text, "");
         }
+        for target in targets.iter().filter(|target| target.delivery.template.is_some()) {
+            if let Err(error) = self.remove_expired(&place, target).await {
+                let text = error.render(&self.context.printer.err);
+                self.say(&format!("expired of {}", target.environment), "", &text);
+                exit = if exit == ExitCode::Ok { error.exit } else { exit };
+            }
+        }
         self.status.lock().environments.retain(|environment, _| followed.contains(environment));
         Ok(exit)
+    }
+
+    /// Removes environments whose time has come, of those that were made from a template.
+    async fn remove_expired(&self, place: &Place, target: &EnvironmentSettings) -> Result<(), CliError> {
+        let mut settings = self.context.settings.clone();
+        settings.environment = target.environment.clone();
+        settings.directory = place.repository.path().to_owned();
+        let context = Context { settings, printer: self.context.printer.clone() };
+        let (project, path) = (Some(target.project.clone()), place.repository.path());
+        let template = Environment::on(&context, path, project, &target.platform, &target.delivery).await?;
+        for (environment, record) in template.made(&context).await? {
+            let name = &record.environment;
+            let terms = (Some(Trigger::Agent), Duration::from_secs(1));
+            match environment.remove_if_expired(&context, &record, terms).await {
+                Ok(Lived::Lives) => {}
+                Ok(Lived::Removed) => self.context.printer.data(&format!("{name}: expired, and is removed\n")),
+                Ok(Lived::Partly) => {
+                    let text =
+                        format!("{name}: expired; what runs that have not ended need is removed once they have\n");
+                    self.say(&format!("expired {name}"), &text, "");
+                }
+                Err(error) => self.say(&format!("expired {name}"), "", &error.render(&self.context.printer.err)),
+            }
+        }
+        Ok(())
     }
 
     /// Sees to one environment.

@@ -18,6 +18,8 @@ use liminal_schemas::gitops::GITOPS_SCHEMA;
 use liminal_schemas::gitops::Quarantine;
 use liminal_schemas::gitops::Trigger;
 use liminal_schemas::plan::Plan;
+use liminal_schemas::run::SourceVersion;
+use liminal_schemas::state::HistoryResult;
 
 use super::commit_status::State;
 use super::place::Place;
@@ -29,6 +31,8 @@ use crate::exit_code::ExitCode;
 use crate::platform::ApplyFailure;
 use crate::platform::ApplyOptions;
 use crate::platform::Environment;
+use crate::platform::Undone;
+use crate::platform::Wishes;
 use crate::platform::apply_summary;
 use crate::policies;
 use crate::project;
@@ -113,7 +117,7 @@ impl<'a> Reconciler<'a> {
             place.repository.path(),
             project,
             &wanted.target.platform,
-            wanted.target.delivery.protected,
+            &wanted.target.delivery,
         )
         .await?;
         Ok(Self { place, wanted, context, environment, stopped })
@@ -162,7 +166,8 @@ impl<'a> Reconciler<'a> {
 
     /// The plan that brings the environment to the commit.
     pub(crate) async fn plan(&self, project: &Project) -> Result<Plan, CliError> {
-        self.environment.plan(project, false).await
+        let wishes = Wishes { allow_aborted: self.wanted.force, ..Wishes::default() };
+        self.environment.plan(project, wishes).await
     }
 
     /// Brings the environment to the commit. An error is one that has nothing to do with the commit, so that the same one
@@ -179,6 +184,7 @@ impl<'a> Reconciler<'a> {
             }
             let Some(project) = self.read()? else {
                 self.put_in_quarantine("its definition is broken").await?;
+                self.record_refused("its definition is broken").await;
                 return Ok(Outcome::Broken);
             };
             let plan = self.plan(&project).await?;
@@ -189,6 +195,7 @@ impl<'a> Reconciler<'a> {
             self.context.printer.data(&plan_text::text(&plan, &self.context.printer.out));
             if let Err(denied) = self.check_policies(&project, &plan) {
                 self.put_in_quarantine(&denied.summary()).await?;
+                self.record_refused(&denied.summary()).await;
                 return Ok(Outcome::Denied(denied));
             }
             match self.carry_out(&project, &plan).await {
@@ -242,6 +249,7 @@ impl<'a> Reconciler<'a> {
             delete_data: false,
             lock_timeout: self.wanted.lock_timeout,
             trigger: Some(self.wanted.trigger),
+            ttl: None,
         }
     }
 
@@ -260,6 +268,13 @@ impl<'a> Reconciler<'a> {
     fn say_begin(&self, reason: &str) {
         let (environment, commit) = (&self.wanted.target.environment, short(self.wanted.commit));
         self.context.printer.data(&format!("{environment}: commit {commit} is taken up, since {reason}\n"));
+    }
+
+    async fn record_refused(&self, reason: &str) {
+        let source = SourceVersion { commit: Some(self.wanted.commit.to_owned()), dirty: false };
+        let (trigger, result) = (Some(self.wanted.trigger), HistoryResult::Refused);
+        let undone = Undone { command: "apply", source, trigger, result, reason: reason.to_owned() };
+        self.environment.record_undone(undone).await;
     }
 
     async fn put_in_quarantine(&self, reason: &str) -> Result<(), CliError> {

@@ -71,6 +71,9 @@ impl<'a> ApplyBars<'a> {
                 format!("release {} of {pipeline}", revision.short())
             }
             Operation::MoveLive { pipeline, .. } | Operation::RemoveLive { pipeline, .. } => format!("live {pipeline}"),
+            Operation::StartCanary { pipeline, .. } | Operation::EndCanary { pipeline, .. } => {
+                format!("canary of {pipeline}")
+            }
             Operation::CreateResource { address } => self.resource(address),
             Operation::DeleteResource { address } => format!("removing {}", self.resource(address)),
         }
@@ -97,6 +100,8 @@ fn is_slow(operation: &Operation) -> bool {
         Operation::WriteRelease { .. }
         | Operation::DeleteRelease { .. }
         | Operation::MoveLive { .. }
+        | Operation::StartCanary { .. }
+        | Operation::EndCanary { .. }
         | Operation::RemoveLive { .. } => false,
     }
 }

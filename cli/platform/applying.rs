@@ -22,10 +22,12 @@ use liminal_schemas::digest::Digest;
 use liminal_schemas::gitops::Trigger;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::state::HistoryResult;
 use liminal_schemas::state::LockHolder;
 use tokio::sync::watch;
 
 use super::Environment;
+use super::Undone;
 use super::apply_bars::ApplyBars;
 use super::environment::Platform;
 use super::objects::ControlClock;
@@ -50,6 +52,8 @@ pub(crate) struct ApplyOptions {
     pub(crate) lock_timeout: Duration,
     /// What set it going, where it was no person at a terminal.
     pub(crate) trigger: Option<Trigger>,
+    /// How long an environment lives that is made from a template, where that is said.
+    pub(crate) ttl: Option<Duration>,
 }
 
 /// Why a plan was not carried out.
@@ -105,6 +109,10 @@ impl Environment {
         stopped: &AtomicBool,
     ) -> Result<ApplyReport, ApplyFailure> {
         self.check_approved(plan).await?;
+        let lifetime = self.lifetime(plan, options.ttl).map_err(ApplyFailure::Setup)?;
+        if lifetime.is_some() {
+            self.register(context).await.map_err(ApplyFailure::Setup)?;
+        }
         let progress = Progress::new(&context.printer);
         let mut documents = recorded(self.state().await.map_err(ApplyFailure::Setup)?.as_ref());
         documents.extend(plan.documents.resources.clone());
@@ -124,12 +132,26 @@ impl Environment {
             trigger: options.trigger,
             lock: self.lock_request(plan, options.lock_timeout),
             spill: &spill,
+            lifetime,
             delete_data: options.delete_data,
             stop: &|| stopped.load(Ordering::Relaxed),
             events: &|event| bars.show(event),
         };
         let outcome = apply::apply(plan, &ports, request).await;
         bars.finish();
+        if let Err(error) = &outcome
+            && was_begun(error)
+        {
+            let (command, source) = (plan.purpose.as_str(), plan.base.source.clone());
+            let undone = Undone {
+                command,
+                source,
+                trigger: options.trigger,
+                result: HistoryResult::Failed,
+                reason: error.to_string(),
+            };
+            self.record_undone(undone).await;
+        }
         outcome.map_err(ApplyFailure::Apply)
     }
 
@@ -137,8 +159,9 @@ impl Environment {
     pub(crate) async fn record_commit(&self, plan: &Plan, options: &ApplyOptions) -> Result<(), ApplyFailure> {
         let objects = ControlObjects(self.store());
         let (clock, who) = (ControlClock(SystemClock), (self.settings().user.clone(), options.trigger));
-        let recorded =
-            apply::record_commit(plan, (&objects, &clock), who, self.lock_request(plan, options.lock_timeout));
+        let lifetime = self.lifetime(plan, options.ttl).map_err(ApplyFailure::Setup)?;
+        let lock = self.lock_request(plan, options.lock_timeout);
+        let recorded = apply::record_commit(plan, (&objects, &clock), who, lifetime.as_ref(), lock);
         recorded.await.map_err(ApplyFailure::Apply)
     }
 
@@ -198,6 +221,8 @@ pub(crate) fn summary(plan: &Plan, report: &ApplyReport) -> String {
     let verb = match plan.purpose {
         PlanPurpose::Apply => "Applied",
         PlanPurpose::Rollback => "Rolled back",
+        PlanPurpose::Promote => "Promoted",
+        PlanPurpose::Abort => "Aborted",
         PlanPurpose::Heal => "Healed",
         PlanPurpose::Destroy => "Destroyed",
     };
@@ -210,6 +235,13 @@ pub(crate) fn summary(plan: &Plan, report: &ApplyReport) -> String {
             None => format!("{name} is gone"),
         })
         .collect();
+    live.extend(report.canaries.iter().take(5).map(|(name, tried)| {
+        let revision = tried.revision.short();
+        match tried.share {
+            Some(share) => format!("{name} gives {share} of its runs to {revision}"),
+            None => format!("{name} tries {revision} no longer"),
+        }
+    }));
     if report.pipelines.len() > live.len() {
         live.push(format!("{} more", report.pipelines.len() - live.len()));
     }
@@ -221,6 +253,24 @@ pub(crate) fn summary(plan: &Plan, report: &ApplyReport) -> String {
         text = format!("{text}; {} deleted", units::count(report.deleted_objects, "object"));
     }
     format!("{text}.")
+}
+
+/// Whether an apply had begun when it failed.
+const fn was_begun(error: &ApplyError) -> bool {
+    match error {
+        ApplyError::Operations(_)
+        | ApplyError::Overtaken
+        | ApplyError::Stopped { .. }
+        | ApplyError::Spilled { .. }
+        | ApplyError::NotSpilled { .. }
+        | ApplyError::Data { .. } => true,
+        ApplyError::Stale(_)
+        | ApplyError::Lock(_)
+        | ApplyError::State(_)
+        | ApplyError::NotStarted(_)
+        | ApplyError::Unrecorded { .. }
+        | ApplyError::Json(_) => false,
+    }
 }
 
 fn explain(plan: &Plan, error: &ApplyError) -> CliError {

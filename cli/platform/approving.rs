@@ -24,6 +24,14 @@ pub(crate) fn shown(plan: &Digest) -> String {
     plan.hex().chars().take(SHOWN_DIGITS).collect()
 }
 
+/// Whether a plan for this only leads back to what was approved before.
+const fn is_safe(purpose: PlanPurpose) -> bool {
+    match purpose {
+        PlanPurpose::Heal | PlanPurpose::Abort => true,
+        PlanPurpose::Apply | PlanPurpose::Rollback | PlanPurpose::Promote | PlanPurpose::Destroy => false,
+    }
+}
+
 impl Environment {
     /// The approval of a plan, if somebody approved it.
     pub(crate) async fn approval(&self, plan: &Plan) -> Result<Option<Approval>, CliError> {
@@ -44,9 +52,9 @@ impl Environment {
         }
     }
 
-    /// Refuses a plan that needs an approval and has none. What only puts back what was approved needs none.
+    /// Refuses a plan that needs an approval and has none. What only leads back to what was approved needs none.
     pub(super) async fn check_approved(&self, plan: &Plan) -> Result<(), ApplyFailure> {
-        if !self.is_protected() || plan.purpose == PlanPurpose::Heal {
+        if !self.is_protected() || is_safe(plan.purpose) {
             return Ok(());
         }
         if self.approval(plan).await.map_err(ApplyFailure::Setup)?.is_some() {

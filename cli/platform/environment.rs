@@ -12,6 +12,8 @@ use liminal_functions::ports::Clock as _;
 use liminal_functions::ports::Nonces as _;
 use liminal_functions::ports::ObjectStore as _;
 use liminal_schemas::aws::AwsPlace;
+use liminal_schemas::delivery::Delivery;
+use liminal_schemas::delivery::Template;
 use liminal_schemas::graph::Graph;
 use liminal_schemas::keys;
 use liminal_schemas::name::EnvironmentName;
@@ -44,7 +46,10 @@ pub(crate) struct Environment {
     store: Store,
     folder: PathBuf,
     settings: Settings,
-    protected: bool,
+    delivery: Delivery,
+    /// The project and what carries it out, as the definition says it.
+    spec: (Option<ProjectName>, PlatformSpec),
+    pub(super) directory: PathBuf,
 }
 
 /// What carries an environment out.
@@ -70,15 +75,14 @@ impl Environment {
     pub(crate) async fn of_project(context: &Context) -> Result<Self, CliError> {
         let directory = project::locate(&context.settings.directory)?;
         let (project, platform, delivery) = project::platform(context, &directory)?;
-        Self::on(context, &directory, project, &platform, delivery.protected).await
+        Self::on(context, &directory, project, &platform, &delivery).await
     }
 
     /// The environment of a project that was read.
     pub(crate) async fn of(context: &Context, project: &Project) -> Result<Self, CliError> {
         let resolved = &project.loaded.resolved;
-        let protected = resolved.delivery.protected;
         let name = Some(resolved.project.clone());
-        Self::on(context, &project.directory, name, &resolved.platform, protected).await
+        Self::on(context, &project.directory, name, &resolved.platform, &resolved.delivery).await
     }
 
     /// The environment of a project whose files lie in a folder, or in a bare repository.
@@ -87,8 +91,9 @@ impl Environment {
         directory: &Path,
         project: Option<ProjectName>,
         platform: &PlatformSpec,
-        protected: bool,
+        delivery: &Delivery,
     ) -> Result<Self, CliError> {
+        let spec = (project.clone(), platform.clone());
         let folder = directory.join(".liminal").join(context.settings.environment.as_str());
         let (platform, store) = match platform {
             PlatformSpec::Local => {
@@ -103,12 +108,27 @@ impl Environment {
                 (Platform::Aws(Box::new(aws)), store)
             }
         };
-        Ok(Self { platform, store, folder, settings: context.settings.clone(), protected })
+        let (settings, delivery, directory) = (context.settings.clone(), delivery.clone(), directory.to_owned());
+        Ok(Self { platform, store, folder, settings, delivery, spec, directory })
     }
 
     /// Whether a plan for it must be approved before it is carried out.
     pub(crate) const fn is_protected(&self) -> bool {
-        self.protected
+        self.delivery.protected
+    }
+
+    /// The template that it is made from; none for one that stays.
+    pub(crate) const fn template(&self) -> Option<&Template> {
+        self.delivery.template.as_ref()
+    }
+
+    /// Another environment of the same settings: one that is made from the same template, or the template itself.
+    pub(super) async fn sibling(&self, context: &Context, name: EnvironmentName) -> Result<Self, CliError> {
+        let mut settings = context.settings.clone();
+        settings.environment = name;
+        let context = Context { settings, printer: context.printer.clone() };
+        let (project, platform) = &self.spec;
+        Self::on(&context, &self.directory, project.clone(), platform, &self.delivery).await
     }
 
     /// Its objects.

@@ -1,15 +1,28 @@
 //! What was applied to an environment: its state, its history and its lock.
 
+use std::collections::BTreeMap;
+
+use liminal_functions::clock::SystemNonces;
+use liminal_functions::ports::Nonces as _;
+use liminal_functions::ports::ObjectStore as _;
 use liminal_infra::apply::history;
 use liminal_infra::gitops::quarantine;
 use liminal_infra::state;
 use liminal_infra::state::LoadedState;
 use liminal_infra::state::Pushed;
+use liminal_schemas::canary::CanaryEnd;
 use liminal_schemas::gitops::Quarantine;
+use liminal_schemas::gitops::Trigger;
+use liminal_schemas::keys;
+use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::run::SourceVersion;
+use liminal_schemas::state::Applied;
 use liminal_schemas::state::HistoryEntry;
+use liminal_schemas::state::HistoryResult;
 use liminal_schemas::state::LockHolder;
+use liminal_schemas::state::STATE_SCHEMA;
+use liminal_schemas::state::TriedRelease;
 
 use super::Environment;
 use super::objects::ControlObjects;
@@ -22,6 +35,23 @@ const LOOKED_AT: usize = 50;
 /// All entries of a history.
 const ALL: usize = usize::MAX;
 
+/// How much of a reason a history keeps, in characters.
+const REASON_CHARS: usize = 300;
+
+/// Something that was not done.
+pub(crate) struct Undone<'a> {
+    /// What was to be done.
+    pub(crate) command: &'a str,
+    /// What it would have been made from.
+    pub(crate) source: SourceVersion,
+    /// What set it going.
+    pub(crate) trigger: Option<Trigger>,
+    /// What came of it instead.
+    pub(crate) result: HistoryResult,
+    /// Why.
+    pub(crate) reason: String,
+}
+
 impl Environment {
     /// The state of this environment.
     pub(crate) async fn state(&self) -> Result<Option<LoadedState>, CliError> {
@@ -30,21 +60,79 @@ impl Environment {
             .or_failed(|| "the state can not be read".to_owned())
     }
 
-    /// What happened to this environment, newest first.
+    /// What happened to this environment, newest first: what was done, what failed, and canaries that came off by
+    /// themselves.
     pub(crate) async fn history(&self) -> Result<Vec<HistoryEntry>, CliError> {
-        history::history(&ControlObjects(self.store()), self.name(), ALL)
+        let mut entries = history::history(&ControlObjects(self.store()), self.name(), ALL)
+            .await
+            .map_err(|error| CliError::because("the history can not be read", error.as_ref()))?;
+        entries.extend(self.aborted_canaries().await?);
+        entries.sort_by_key(|entry| std::cmp::Reverse((entry.applied.at, entry.serial)));
+        Ok(entries)
+    }
+
+    /// What was done to this environment, newest first.
+    pub(crate) async fn deeds(&self) -> Result<Vec<HistoryEntry>, CliError> {
+        history::done(&ControlObjects(self.store()), self.name(), ALL)
             .await
             .map_err(|error| CliError::because("the history can not be read", error.as_ref()))
     }
 
-    /// Whether the last thing that happened to this environment was a rollback from what is recorded as applied.
+    /// The canaries that came off by what became of their runs, as entries of a history.
+    async fn aborted_canaries(&self) -> Result<Vec<HistoryEntry>, CliError> {
+        let prefix = keys::CANARY_ENDS_PREFIX;
+        let ends = self.store().list(prefix).await.or_failed(|| format!("{prefix} can not be listed"))?;
+        let mut entries = Vec::new();
+        for key in ends {
+            let name = key.strip_prefix(prefix).and_then(|name| name.split('/').next());
+            let Some(pipeline) = name.and_then(|name| PipelineName::new(name).ok()) else { continue };
+            let Some(end) = self.records().document::<CanaryEnd>(&key).await? else { continue };
+            let tried = TriedRelease { revision: end.aborted.revision, share: None };
+            entries.push(HistoryEntry {
+                schema: STATE_SCHEMA,
+                serial: 0,
+                command: "canary".to_owned(),
+                applied: Applied { source: SourceVersion::default(), at: end.aborted.at, by: None, trigger: None },
+                pipelines: BTreeMap::new(),
+                canaries: BTreeMap::from([(pipeline, tried)]),
+                result: HistoryResult::Aborted,
+                reason: Some(end.aborted.reason),
+            });
+        }
+        Ok(entries)
+    }
+
+    /// Writes down that something was not done. A history that can not be written keeps nobody from hearing why.
+    pub(crate) async fn record_undone(&self, undone: Undone<'_>) {
+        let Undone { command, source, trigger, result, reason } = undone;
+        let serial = self.state().await.ok().flatten().map_or(0, |loaded| loaded.state.serial);
+        let reason: String = reason.lines().next().unwrap_or_default().chars().take(REASON_CHARS).collect();
+        let by = self.settings().user.clone();
+        let entry = HistoryEntry {
+            schema: STATE_SCHEMA,
+            serial,
+            command: command.to_owned(),
+            applied: Applied { source, at: self.now(), by, trigger },
+            pipelines: BTreeMap::new(),
+            canaries: BTreeMap::new(),
+            result,
+            reason: Some(reason),
+        };
+        let nonce: String = SystemNonces.nonce().chars().take(8).collect();
+        drop(history::write_undone(&ControlObjects(self.store()), self.name(), &entry, &nonce).await);
+    }
+
+    /// Whether the last thing that happened to this environment was a rollback from what is recorded as applied, or that its
+    /// canary was taken off.
     pub(crate) async fn is_rolled_back(&self, applied: &SourceVersion) -> Result<bool, CliError> {
-        let last = history::history(&ControlObjects(self.store()), self.name(), LOOKED_AT)
+        let last = history::done(&ControlObjects(self.store()), self.name(), LOOKED_AT)
             .await
             .map_err(|error| CliError::because("the history can not be read", error.as_ref()))?;
         // What was healed is what was there before.
-        let mut deeds = last.iter().filter(|entry| entry.command != PlanPurpose::Heal.as_str());
-        let is_rollback = |entry: &HistoryEntry| entry.command == PlanPurpose::Rollback.as_str();
+        let is_deed = |entry: &&HistoryEntry| entry.command != PlanPurpose::Heal.as_str();
+        let mut deeds = last.iter().filter(is_deed);
+        let back = [PlanPurpose::Rollback, PlanPurpose::Abort];
+        let is_rollback = |entry: &HistoryEntry| back.iter().any(|purpose| entry.command == purpose.as_str());
         Ok(deeds.next().is_some_and(|entry| is_rollback(entry) && entry.applied.source == *applied))
     }
 

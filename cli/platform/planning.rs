@@ -10,35 +10,60 @@ use liminal_infra::plan;
 use liminal_infra::plan::Desired;
 use liminal_infra::plan::Observed;
 use liminal_infra::plan::Revised;
+use liminal_infra::plan::Rollout;
 use liminal_infra::plan::Target;
 use liminal_infra::plan::forecast::default_params;
 use liminal_infra::state::LoadedState;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Plan;
+use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 
 use super::Environment;
 use super::environment::Platform;
+use super::objects::ControlObjects;
 use super::resources::Material;
 use super::resources::recorded;
 use crate::error::CliError;
 use crate::error::While as _;
-use crate::exit_code::ExitCode;
 use crate::progress::Progress;
 use crate::project::Project;
 
+/// What is wished of a plan besides what the definition says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wishes {
+    /// Whether functions keep the runner that they have.
+    pub(crate) keep_runner: bool,
+    /// How what is new comes to be live.
+    pub(crate) rollout: Rollout,
+    /// Whether a release may become live whose canary was aborted.
+    pub(crate) allow_aborted: bool,
+}
+
 impl Environment {
     /// The plan that makes this environment what the definition says, with what the next runs would do.
-    pub(crate) async fn plan(&self, project: &Project, keep_runner: bool) -> Result<Plan, CliError> {
+    pub(crate) async fn plan(&self, project: &Project, wishes: Wishes) -> Result<Plan, CliError> {
         let resolved = &project.loaded.resolved;
         let revised = |(name, release): (&PipelineName, &Release)| (name.clone(), Revised::from(release.clone()));
-        let releases = resolved.releases.iter().map(revised).collect();
+        let mut releases: BTreeMap<PipelineName, Revised> = resolved.releases.iter().map(revised).collect();
+        let mut packages = resolved.packages.clone();
         let state = self.state().await?;
+        let pointers = observe::pointers(&ControlObjects(self.store()))
+            .await
+            .map_err(|error| CliError::because("what is live is unknown", error.as_ref()))?;
+        let mut notes = Vec::new();
+        for (pipeline, held) in plan::held_back(&releases, &pointers, wishes.rollout, wishes.allow_aborted) {
+            let (release, its_packages) = self.release_and_packages(&pipeline, &held.live).await?;
+            releases.insert(pipeline, release);
+            packages.extend(its_packages);
+            notes.push(held.note);
+        }
+        let beside = self.live_beside(&releases, &pointers, wishes.rollout).await?;
         let cloud = match &self.platform {
             Platform::Local(_) => AwsDesired::default(),
             Platform::Aws(aws) => {
-                aws.desired(self.store(), &releases, &resolved.packages, state.as_ref(), keep_runner).await?
+                aws.desired(self.store(), (&releases, &beside), &packages, state.as_ref(), wishes.keep_runner).await?
             }
         };
         let desired = Desired {
@@ -50,9 +75,11 @@ impl Environment {
                 keep: resolved.keep,
             },
             releases,
-            packages: resolved.packages.clone(),
+            packages,
             cloud: cloud.resources,
             placements: cloud.placements,
+            rollout: wishes.rollout,
+            notes,
         };
         let progress = Progress::silent();
         let mut documents = recorded(state.as_ref());
@@ -60,7 +87,8 @@ impl Environment {
         let files = Arc::clone(&project.snapshot);
         let material = Material { files, packages: &desired.packages, documents, delete_messages: false };
         let workshop = self.workshop(&progress, material);
-        let observed = observe::observe(&workshop.objects, &workshop.resources(), &desired, state.as_ref())
+        let resources = workshop.resources();
+        let observed = observe::observe_beyond(pointers, &workshop.objects, &resources, &desired, state.as_ref())
             .await
             .map_err(|error| CliError::because("what is deployed can not be looked at", error.as_ref()))?;
         let mut plan = plan::plan(&desired, state.as_ref(), &observed).or_failed(|| "there is no plan".to_owned())?;
@@ -72,36 +100,60 @@ impl Environment {
         Ok(plan)
     }
 
-    /// The plan that makes an earlier release live.
-    pub(crate) async fn plan_rollback(
+    /// A release that is in place, with its packages.
+    async fn release_and_packages(
         &self,
-        pipeline: Option<&PipelineName>,
-        to: Option<&str>,
-    ) -> Result<Plan, CliError> {
-        let loaded = self
-            .state()
-            .await?
-            .ok_or_else(|| CliError::new("nothing was applied yet, so there is nothing to roll back"))?;
-        let deployed: Vec<&PipelineName> = loaded.state.pipelines.keys().collect();
-        let pipeline = match (pipeline, deployed.as_slice()) {
-            (Some(pipeline), _) => pipeline.clone(),
-            (None, [only]) => (*only).clone(),
-            (None, several) => {
-                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-                return Err(CliError::new("which pipeline?")
-                    .hint(format!("deployed are {}", names.join(", ")))
-                    .exit(ExitCode::Usage));
+        pipeline: &PipelineName,
+        revision: &Digest,
+    ) -> Result<(Revised, BTreeMap<Digest, PackageSpec>), CliError> {
+        let found = observe::read_release_and_packages(&ControlObjects(self.store()), pipeline, revision)
+            .await
+            .map_err(|error| CliError::because("what is live can not be read", error.as_ref()))?;
+        let (release, packages) = found.ok_or_else(|| {
+            CliError::new(format!("the live release {} of {pipeline} is gone from the store", revision.short()))
+                .hint("`liminal drift --heal` puts it back")
+        })?;
+        Ok((Revised { revision: *revision, release }, packages))
+    }
+
+    /// The live releases of pipelines whose new ones go on trial, where it matters to what starts runs: in the cloud.
+    async fn live_beside(
+        &self,
+        releases: &BTreeMap<PipelineName, Revised>,
+        pointers: &Observed,
+        rollout: Rollout,
+    ) -> Result<BTreeMap<PipelineName, Revised>, CliError> {
+        let mut beside = BTreeMap::new();
+        if rollout == Rollout::Whole || self.place().is_none() {
+            return Ok(beside);
+        }
+        for (pipeline, live) in &pointers.live {
+            if releases.get(pipeline).is_some_and(|revised| revised.revision != *live) {
+                beside.insert(pipeline.clone(), self.release_and_packages(pipeline, live).await?.0);
             }
-        };
-        let kept = loaded.state.pipelines.get(&pipeline).map(|deployed| deployed.retired.clone()).unwrap_or_default();
-        let to = match to {
-            Some(text) => Some(find_revision(&kept, text)?),
-            None => None,
-        };
-        let wanted = BTreeMap::from([(pipeline.clone(), to)]);
-        let observed = self.observe_deployed(&loaded, Some(&BTreeSet::from([pipeline]))).await?;
-        plan::plan_rollback(&target_of(&loaded), Some(&loaded), &observed, &wanted, self.place())
-            .or_failed(|| "there is no rollback".to_owned())
+        }
+        Ok(beside)
+    }
+
+    /// The plan that makes what is on trial live.
+    pub(crate) async fn plan_promote(&self) -> Result<Plan, CliError> {
+        let loaded =
+            self.state().await?.ok_or_else(|| CliError::new("nothing was applied yet, so there is no canary"))?;
+        let observed = self.observe_deployed(&loaded, None).await?;
+        plan::plan_promote(&target_of(&loaded), &loaded, &observed, self.place())
+            .or_failed(|| "nothing can be promoted".to_owned())
+            .map_err(|error| error.hint("`liminal apply --canary 10%` puts what is new on trial"))
+    }
+
+    /// The plan that takes off what is on trial.
+    pub(crate) async fn plan_abort(&self, reason: &str) -> Result<Plan, CliError> {
+        let loaded =
+            self.state().await?.ok_or_else(|| CliError::new("nothing was applied yet, so there is no canary"))?;
+        let observed = observe::pointers(&ControlObjects(self.store()))
+            .await
+            .map_err(|error| CliError::because("what is live is unknown", error.as_ref()))?;
+        plan::plan_abort(&target_of(&loaded), &loaded, &observed, reason)
+            .or_failed(|| "nothing can be aborted".to_owned())
     }
 
     /// The plan that removes everything.
@@ -160,21 +212,5 @@ pub(super) fn target_of(loaded: &LoadedState) -> Target {
         source,
         tree: Digest::of_bytes(b""),
         keep: plan::DEFAULT_KEEP,
-    }
-}
-
-fn find_revision(kept: &[Digest], text: &str) -> Result<Digest, CliError> {
-    if let Ok(whole) = text.parse() {
-        return Ok(whole);
-    }
-    let near: Vec<&Digest> = kept.iter().filter(|digest| text.len() >= 4 && digest.hex().starts_with(text)).collect();
-    match near.as_slice() {
-        [only] => Ok(**only),
-        _ => {
-            let shorts: Vec<String> = kept.iter().map(Digest::short).collect();
-            let kept =
-                if shorts.is_empty() { "none is kept".to_owned() } else { format!("kept are {}", shorts.join(", ")) };
-            Err(CliError::new(format!("no kept revision begins with `{text}`")).hint(kept).exit(ExitCode::Usage))
-        }
     }
 }

@@ -81,10 +81,16 @@ impl Environment {
         record: RunRecord,
         carry: Carry,
     ) -> CommandResult {
-        match &self.platform {
+        self.mark_canary(&record).await?;
+        let (pipeline, is_canary) = (record.pipeline.clone(), record.canary.is_some());
+        let outcome = match &self.platform {
             Platform::Local(local) => local.start(context, self, release, record, carry).await,
             Platform::Aws(aws) => aws.start(context, self, release, record, carry).await,
+        };
+        if is_canary {
+            self.settle_canary(context, &pipeline).await?;
         }
+        outcome
     }
 
     /// Goes on with a run that has not ended, and shows how it comes out.
@@ -95,10 +101,12 @@ impl Environment {
         release: &Release,
         carry: Carry,
     ) -> CommandResult {
-        match &self.platform {
+        let outcome = match &self.platform {
             Platform::Local(local) => local.resume(context, self, name, release, carry).await,
             Platform::Aws(aws) => aws.resume(context, self, name, release, carry).await,
-        }
+        };
+        self.settle_canary(context, &name.pipeline).await?;
+        outcome
     }
 
     /// Asks a run to end, and sees to it that it does.

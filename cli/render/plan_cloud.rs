@@ -39,6 +39,8 @@ pub(super) fn lines(plan: &Plan) -> Vec<(ChangeAction, String)> {
             Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteRelease { .. } => continue,
         };
         if several(address.kind).is_some() {

@@ -83,6 +83,8 @@ fn head(plan: &Plan) -> String {
     let what = match plan.purpose {
         PlanPurpose::Apply => "Plan",
         PlanPurpose::Rollback => "Plan to roll back",
+        PlanPurpose::Promote => "Plan to promote the canary",
+        PlanPurpose::Abort => "Plan to abort the canary",
         PlanPurpose::Heal => "Plan to heal",
         PlanPurpose::Destroy => "Plan to destroy",
     };

@@ -34,7 +34,14 @@ pub(super) fn resources(plan: &Plan) -> Vec<(ChangeAction, String)> {
                 let line = format!("release {} of {pipeline}, no longer kept for rollback", revision.short());
                 lines.push((ChangeAction::Delete, line));
             }
-            Operation::WriteRelease { .. } | Operation::MoveLive { .. } | Operation::RemoveLive { .. } => {}
+            Operation::EndCanary { pipeline, revision, .. } => {
+                let line = format!("canary {} of {pipeline}: all runs go to what is live", revision.short());
+                lines.push((ChangeAction::Delete, line));
+            }
+            Operation::WriteRelease { .. }
+            | Operation::MoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::RemoveLive { .. } => {}
         }
     }
     lines.sort();

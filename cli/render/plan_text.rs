@@ -113,6 +113,8 @@ fn header(plan: &Plan, style: &Style) -> String {
     let what = match plan.purpose {
         PlanPurpose::Apply => "Plan",
         PlanPurpose::Rollback => "Plan to roll back",
+        PlanPurpose::Promote => "Plan to promote the canary",
+        PlanPurpose::Abort => "Plan to abort the canary",
         PlanPurpose::Heal => "Plan to heal",
         PlanPurpose::Destroy => "Plan to destroy",
     };
@@ -216,6 +218,7 @@ pub(super) fn pipeline_note(change: &PipelineChange, style: &Style) -> String {
         (None, None) => String::new(),
     };
     let all = change.steps.len() + change.unchanged_steps;
+    let trial = change.canary.map(|share| format!("canary for {share} of the runs, ")).unwrap_or_default();
     let what = match change.action {
         ChangeAction::Create => format!("new, {}", count(change.steps.len(), "step")),
         ChangeAction::Update if change.steps.is_empty() => "no step changes".to_owned(),
@@ -223,7 +226,7 @@ pub(super) fn pipeline_note(change: &PipelineChange, style: &Style) -> String {
         ChangeAction::Update => format!("{} of {} change", change.steps.len(), count(all, "step")),
         ChangeAction::Delete => "is taken out of use".to_owned(),
     };
-    if revision.is_empty() { what } else { format!("{what}, {revision}") }
+    if revision.is_empty() { what } else { format!("{trial}{what}, {revision}") }
 }
 
 /// The changed steps in the order in which they run; those that are gone come last.
@@ -322,6 +325,7 @@ pub(crate) fn summary(plan: &Plan) -> String {
         return match plan.purpose {
             PlanPurpose::Apply => "No changes. The environment matches the definition.".to_owned(),
             PlanPurpose::Rollback => "No changes. That release is live already.".to_owned(),
+            PlanPurpose::Promote | PlanPurpose::Abort => "No changes. Nothing is on trial.".to_owned(),
             PlanPurpose::Heal => "No changes. Everything is as it was recorded.".to_owned(),
             PlanPurpose::Destroy => "No changes. There is nothing to remove.".to_owned(),
         };

@@ -213,6 +213,7 @@ pub(super) fn first_plan() -> Plan {
             action: ChangeAction::Create,
             from: None,
             to: Some(revision),
+            canary: None,
             fields: Vec::new(),
             steps,
             unchanged_steps: 0,
@@ -334,6 +335,7 @@ pub(super) fn update_plan() -> Plan {
         action: ChangeAction::Update,
         from: Some(old),
         to: first.pipelines[0].to,
+        canary: None,
         fields: vec![field("params.seed", Some("42"), Some("7"), false)],
         steps: vec![
             StepChange {
@@ -361,6 +363,7 @@ pub(super) fn update_plan() -> Plan {
         action: ChangeAction::Delete,
         from: Some(old),
         to: None,
+        canary: None,
         fields: Vec::new(),
         steps: Vec::new(),
         unchanged_steps: 0,
@@ -396,6 +399,7 @@ pub(super) fn run_record() -> RunRecord {
         follows: None,
         cache: RunCache::default(),
         redrives: None,
+        canary: None,
         source: SourceVersion::default(),
         started_at: START,
         deadline: None,

@@ -6,6 +6,7 @@ mod artifact;
 pub mod attempt;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod canary;
 pub mod clock;
 pub mod conformance;
 pub mod documents;

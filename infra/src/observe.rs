@@ -1,5 +1,6 @@
 //! Looking at what is there, before a plan is made. Documents are read only where the planner asks for them.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_schemas::digest::Digest;
@@ -12,7 +13,7 @@ use liminal_schemas::run::RunRecord;
 use liminal_schemas::state::ResourceKind;
 use liminal_schemas::step::StepSpec;
 
-use crate::apply::live_revision;
+use crate::apply::live_pointer;
 use crate::plan::Desired;
 use crate::plan::Observed;
 use crate::plan::Recorded;
@@ -38,7 +39,21 @@ pub async fn observe(
     desired: &Desired,
     state: Option<&LoadedState>,
 ) -> Result<Observed, PortError> {
-    let mut observed = observe_pointers(objects).await?;
+    let pointers = pointers(objects).await?;
+    observe_beyond(pointers, objects, resources, desired, state).await
+}
+
+/// The same, where the live pointers and the listing of releases were looked at before.
+///
+/// # Errors
+/// When the store or a resource can not be asked.
+pub async fn observe_beyond(
+    mut observed: Observed,
+    objects: &impl Objects,
+    resources: &impl Resources,
+    desired: &Desired,
+    state: Option<&LoadedState>,
+) -> Result<Observed, PortError> {
     let mut asked = desired.resources();
     asked.extend(own_resources(state));
     observed.resources = resources.present(&asked).await?;
@@ -64,7 +79,7 @@ pub async fn observe_deployed(
     state: Option<&LoadedState>,
     pipelines: Option<&BTreeSet<PipelineName>>,
 ) -> Result<Observed, PortError> {
-    let mut observed = observe_pointers(objects).await?;
+    let mut observed = pointers(objects).await?;
     let concerned = |pipeline: &PipelineName| pipelines.is_none_or(|pipelines| pipelines.contains(pipeline));
     let with_releases: BTreeSet<PipelineName> =
         observed.releases.keys().filter(|pipeline| concerned(pipeline)).cloned().collect();
@@ -87,14 +102,19 @@ pub async fn observe_deployed(
     Ok(observed)
 }
 
-/// The live pointers and the listing of releases.
-async fn observe_pointers(objects: &impl Objects) -> Result<Observed, PortError> {
+/// The live pointers and the listing of releases, and nothing else.
+///
+/// # Errors
+/// When the store fails.
+pub async fn pointers(objects: &impl Objects) -> Result<Observed, PortError> {
     let mut observed = Observed::default();
     for key in objects.list(keys::LIVE_PREFIX).await? {
         let name = key.strip_prefix(keys::LIVE_PREFIX).and_then(|name| name.strip_suffix(".json"));
         let Some(pipeline) = name.and_then(|name| PipelineName::new(name).ok()) else { continue };
-        let revision = objects.get(&key).await?.and_then(|object| live_revision(&object.bytes));
-        observed.live.extend(revision.map(|revision| (pipeline, revision)));
+        let Some(pointer) = objects.get(&key).await?.and_then(|object| live_pointer(&object.bytes)) else { continue };
+        observed.canaries.extend(pointer.canary.map(|canary| (pipeline.clone(), canary)));
+        observed.aborted.extend(pointer.aborted.map(|aborted| (pipeline.clone(), aborted)));
+        observed.live.insert(pipeline, pointer.revision);
     }
     for key in objects.list(RELEASES_PREFIX).await? {
         let Some((pipeline, file)) = key.strip_prefix(RELEASES_PREFIX).and_then(|key| key.split_once('/')) else {
@@ -128,6 +148,23 @@ async fn read_documents(
         observed.known_releases.insert(*revision, release);
     }
     Ok(())
+}
+
+/// Reads a release and the packages that it names, as far as they are there; none when the release is gone, or damaged.
+///
+/// # Errors
+/// When the store fails.
+pub async fn read_release_and_packages(
+    objects: &impl Objects,
+    pipeline: &PipelineName,
+    revision: &Digest,
+) -> Result<Option<(Release, BTreeMap<Digest, PackageSpec>)>, PortError> {
+    let Some(release) = read_release(objects, pipeline, revision).await? else { return Ok(None) };
+    let mut packages = BTreeMap::new();
+    for digest in packages_of(&release) {
+        packages.extend(read_package(objects, &digest).await?.map(|spec| (digest, spec)));
+    }
+    Ok(Some((release, packages)))
 }
 
 /// Reads a release; none when it is gone, or damaged.

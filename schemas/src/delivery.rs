@@ -1,5 +1,7 @@
 //! How changes come to an environment: which branch it follows, and whether somebody must approve first.
 
+use crate::name::EnvironmentName;
+
 /// What a definition says about how an environment is delivered to. No release holds any of this.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
@@ -7,6 +9,38 @@ pub struct Delivery {
     pub branch: Option<String>,
     /// Whether every plan must be approved before it is carried out.
     pub protected: bool,
+    /// The template that it is, or is made from: what its names look like, and how long those live that are made from it.
+    pub template: Option<Template>,
+}
+
+/// An environment that others are made from, each of which lives for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Its own name. Nothing is ever applied to it.
+    pub name: EnvironmentName,
+    /// What the names of the others begin with: `pr-` for `pr-*`.
+    pub prefix: String,
+    /// How long those live after each apply, in seconds, unless the apply says it.
+    pub ttl_seconds: Option<u64>,
+}
+
+impl Template {
+    /// Whether an environment of this name is made from it.
+    pub fn fits(&self, name: &EnvironmentName) -> bool {
+        name.as_str().len() > self.prefix.len() && name.as_str().starts_with(&self.prefix)
+    }
+}
+
+/// What keeps a text from being the pattern of a template's names, if anything does.
+pub fn pattern_problem(text: &str) -> Option<&'static str> {
+    let Some(prefix) = text.strip_suffix('*') else { return Some("it does not end with `*`") };
+    if prefix.contains('*') {
+        return Some("it has more than one `*`");
+    }
+    if EnvironmentName::new(prefix).is_err() {
+        return Some("what is before the `*` begins no name of an environment");
+    }
+    None
 }
 
 /// The longest name of a branch that is taken, in bytes: file systems limit names of refs to 255, `refs/heads/` included.
@@ -49,6 +83,18 @@ mod tests {
     fn names_that_git_takes_are_taken() {
         for name in ["main", "release/2026", "feature/über", "a.b", "v1-rc", "@x"] {
             assert_eq!(branch_problem(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_for_names_that_go_on_after_its_prefix() {
+        let name = |text: &str| EnvironmentName::new(text).expect("a name");
+        let template = Template { name: name("preview"), prefix: "pr-".to_owned(), ttl_seconds: None };
+        assert!(template.fits(&name("pr-1")));
+        assert!(!template.fits(&name("pr-")) && !template.fits(&name("prod")) && !template.fits(&name("preview")));
+        assert_eq!(pattern_problem("pr-*"), None);
+        for pattern in ["", "*", "pr", "pr-**", "-*", "PR-*", "p r*"] {
+            assert!(pattern_problem(pattern).is_some(), "{pattern}");
         }
     }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::name::EnvironmentName;
 use crate::time::UtcTime;
 
 /// The version of the GitOps documents that this code writes.
@@ -31,6 +32,18 @@ impl Trigger {
             Self::Webhook => "webhook",
         }
     }
+}
+
+/// `environments/<env>.json`, with the objects of a template: an environment was made from it. So whoever removes what has
+/// expired finds it, though nothing but its name was ever said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MadeEnvironment {
+    /// See [`GITOPS_SCHEMA`].
+    pub schema: u32,
+    /// Its name.
+    pub environment: EnvironmentName,
+    /// Since when.
+    pub since: UtcTime,
 }
 
 /// `state/<env>/approvals/<plan>.json`: somebody approved a plan for a protected environment.

@@ -8,6 +8,7 @@ use crate::name::ModelName;
 use crate::name::PipelineName;
 use crate::name::RunId;
 use crate::name::StepName;
+use crate::time::UtcTime;
 use crate::unit::UnitRef;
 
 /// The zip of a package.
@@ -103,6 +104,11 @@ pub fn history(environment: &EnvironmentName, serial: u64) -> String {
     format!("{}{serial:010}.json", history_prefix(environment))
 }
 
+/// An entry for something that was not done: after that of the serial which it left alone.
+pub fn history_undone(environment: &EnvironmentName, serial: u64, at: UtcTime, nonce: &str) -> String {
+    format!("{}{serial:010}.{:014}-{nonce}.json", history_prefix(environment), at.millis())
+}
+
 /// All of an environment's history.
 pub fn history_prefix(environment: &EnvironmentName) -> String {
     format!("state/{environment}/history/")
@@ -122,6 +128,43 @@ pub fn releases_prefix(pipeline: &PipelineName) -> String {
 pub fn live(pipeline: &PipelineName) -> String {
     format!("{LIVE_PREFIX}{pipeline}.json")
 }
+
+/// The mark of a run of a canary whose end has not been counted.
+pub fn canary_open(pipeline: &PipelineName, trial: &str, run: &RunId) -> String {
+    format!("{}{trial}/{run}", canary_open_prefix(pipeline))
+}
+
+/// The marks of all runs of canaries of a pipeline whose ends have not been counted.
+pub fn canary_open_prefix(pipeline: &PipelineName) -> String {
+    format!("{CANARY_OPEN_PREFIX}{pipeline}/")
+}
+
+/// The marks of all runs of canaries whose ends have not been counted.
+pub const CANARY_OPEN_PREFIX: &str = "canary/open/";
+
+/// The marks of the runs of a trial that ended in some way: `succeeded`, `failed`, `rejected`.
+pub fn canary_ended_prefix(pipeline: &PipelineName, trial: &str, status: &str) -> String {
+    format!("canary/ended/{pipeline}/{trial}/{status}/")
+}
+
+/// The record of a canary that was aborted by what became of its runs.
+pub fn canary_end(pipeline: &PipelineName, trial: &str) -> String {
+    format!("{CANARY_ENDS_PREFIX}{pipeline}/{trial}.json")
+}
+
+/// All records of canaries that were aborted by what became of their runs.
+pub const CANARY_ENDS_PREFIX: &str = "canary/ends/";
+
+/// All that is kept of canaries.
+pub const CANARY_PREFIX: &str = "canary/";
+
+/// The record of an environment that was made from a template. It lies with the objects of the template.
+pub fn made_environment(environment: &EnvironmentName) -> String {
+    format!("{MADE_ENVIRONMENTS_PREFIX}{environment}.json")
+}
+
+/// The records of all environments that were made from a template.
+pub const MADE_ENVIRONMENTS_PREFIX: &str = "environments/";
 
 /// All live pointers.
 pub const LIVE_PREFIX: &str = "live/";

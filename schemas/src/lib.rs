@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod cache_key;
+pub mod canary;
 pub mod compare;
 pub mod definition;
 pub mod delivery;

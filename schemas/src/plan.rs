@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::aws::policy::Statement;
 use crate::aws::resource::CloudResource;
+use crate::canary::Share;
 use crate::digest::Digest;
 use crate::name::EnvironmentName;
 use crate::name::PipelineName;
@@ -68,6 +69,10 @@ pub enum PlanPurpose {
     Apply,
     /// To make an earlier release live again.
     Rollback,
+    /// To make what is on trial live.
+    Promote,
+    /// To take off what is on trial.
+    Abort,
     /// To put back what is recorded.
     Heal,
     /// To remove everything.
@@ -80,6 +85,8 @@ impl PlanPurpose {
         match self {
             Self::Apply => "apply",
             Self::Rollback => "rollback",
+            Self::Promote => "promote",
+            Self::Abort => "abort",
             Self::Heal => "heal",
             Self::Destroy => "destroy",
         }
@@ -112,6 +119,9 @@ pub struct PipelineChange {
     pub from: Option<Digest>,
     /// The revision that will be.
     pub to: Option<Digest>,
+    /// The part of the runs that are given to the new revision, where it goes on trial first, in hundredths of a percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Share>,
     /// What changes about the pipeline itself: owner, parameters, secrets.
     #[serde(default)]
     pub fields: Vec<FieldChange>,
@@ -252,6 +262,29 @@ pub enum Operation {
         from: Option<Digest>,
         /// The revision that will be.
         to: Digest,
+    },
+    /// Gives a part of the runs to a release, beside the live one.
+    StartCanary {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The revision that is live, and stays so.
+        live: Digest,
+        /// The revision on trial.
+        revision: Digest,
+        /// The part of the runs that are given to it, in hundredths of a percent.
+        share: Share,
+        /// The part of these that may fail, in hundredths of a percent.
+        tolerated: Share,
+    },
+    /// Takes a release off trial.
+    EndCanary {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The revision on trial.
+        revision: Digest,
+        /// Why, where nothing is to make that release live again by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aborted: Option<String>,
     },
     /// Takes a pipeline out of use.
     RemoveLive {

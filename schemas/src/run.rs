@@ -56,6 +56,9 @@ pub struct RunRecord {
     /// The run that it takes up again: what succeeded there is taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redrives: Option<RunId>,
+    /// Since when its release is on trial, for a run that was given to a canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<UtcTime>,
     /// What the code and definition were taken from.
     pub source: SourceVersion,
     /// When it started.

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::aws::resource::CloudResource;
+use crate::canary::AbortedCanary;
+use crate::canary::Canary;
+use crate::canary::Share;
 use crate::digest::Digest;
 use crate::gitops::Trigger;
 use crate::name::EnvironmentName;
@@ -35,6 +38,9 @@ pub struct State {
     /// What the last finished apply was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
+    /// When the environment is removed, for one made from a template. One without this is never removed by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Expiry>,
     /// The pipelines that are deployed.
     #[serde(default)]
     pub pipelines: BTreeMap<PipelineName, DeployedPipeline>,
@@ -44,6 +50,17 @@ pub struct State {
     /// The apply that is under way, or was when its process died.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Journal>,
+}
+
+/// When an environment that was made from a template is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Expiry {
+    /// When.
+    pub at: UtcTime,
+    /// How long it lives after each apply, in seconds.
+    pub ttl_seconds: u64,
+    /// The template that it was made from.
+    pub template: EnvironmentName,
 }
 
 /// What an apply was made from.
@@ -206,6 +223,19 @@ pub struct LivePointer {
     pub revision: Digest,
     /// When it came to be live.
     pub moved_at: UtcTime,
+    /// The release on trial, which a part of the runs are given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// The last release whose trial ended badly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<AbortedCanary>,
+}
+
+impl LivePointer {
+    /// A pointer to a release, with nothing on trial.
+    pub const fn new(revision: Digest, moved_at: UtcTime) -> Self {
+        Self { schema: STATE_SCHEMA, revision, moved_at, canary: None, aborted: None }
+    }
 }
 
 /// `state/<env>.lock.json`: a lease. It spares wasted work; safety rests on the compare-and-swap of the state.
@@ -241,17 +271,69 @@ pub struct LockHolder {
     pub until: UtcTime,
 }
 
-/// `state/<env>/history/<serial>.json`: one line of what happened to an environment.
+/// `state/<env>/history/<serial>.json`: one line of what happened to an environment. What was not done has a name of its own
+/// beside those that were, after the serial that it left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEntry {
     /// See [`STATE_SCHEMA`].
     pub schema: u32,
     /// The serial of the state that it led to.
     pub serial: u64,
-    /// What was done: `apply`, `rollback`, `destroy`.
+    /// What was done: `apply`, `rollback`, `promote`, `abort`, `heal`, `destroy`.
     pub command: String,
     /// What it was made from.
     pub applied: Applied,
     /// Per pipeline, what became live; none when the pipeline was removed.
     pub pipelines: BTreeMap<PipelineName, Option<Digest>>,
+    /// Per pipeline, which release went on trial, and for which part of the runs; none for one that came off.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub canaries: BTreeMap<PipelineName, TriedRelease>,
+    /// What came of it.
+    #[serde(default, skip_serializing_if = "HistoryResult::is_done")]
+    pub result: HistoryResult,
+    /// Why it was not done, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A release that went on trial, or came off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TriedRelease {
+    /// Its revision.
+    pub revision: Digest,
+    /// The part of the runs that are given to it, in hundredths of a percent; none for one that came off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
+}
+
+/// What came of an attempt to change an environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HistoryResult {
+    /// It was done.
+    #[default]
+    Done,
+    /// It was begun, and did not get to its end: what is live is as it was, or as the entry says.
+    Failed,
+    /// It was not begun: its definition is broken, or a policy denies it.
+    Refused,
+    /// A canary came off by what became of its runs.
+    Aborted,
+}
+
+impl HistoryResult {
+    /// Whether it was done.
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    /// The result as documents write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Aborted => "aborted",
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod harness;
 mod aws;
 mod aws_faults;
 mod backfill;
+mod canary;
 mod commands;
 mod definition;
 mod dev;

@@ -120,6 +120,51 @@ fn a_rollback_makes_the_release_before_live_again() {
 }
 
 #[test]
+fn a_rollback_to_a_commit_takes_all_pipelines_to_what_that_commit_had_live() {
+    let project = project();
+    let live = |name: &str| project.json(&["state", "show", "-o", "json"])["pipelines"][name]["live"].clone();
+    project.edit("liminal.yml", "pipelines:\n", "pipelines:\n  other: {steps: {s: {run: [echo, one]}}}\n");
+    project.commit("One");
+    let _ = project.liminal(&["apply", "-y", "--rev", "HEAD"]).exits(0);
+    let first = (live("greet"), live("other"));
+    project.edit("liminal.yml", "greeting: hello", "greeting: ahoy");
+    project.edit("liminal.yml", "[echo, one]", "[echo, two]");
+    project.commit("Two");
+    project.git(&["tag", "v2"]);
+    let _ = project.liminal(&["apply", "-y", "--rev", "HEAD"]).exits(0);
+    project.edit("liminal.yml", "[echo, two]", "[echo, three]");
+    project.commit("Three");
+    let _ = project.liminal(&["apply", "-y", "--rev", "HEAD"]).exits(0);
+    let _ = project.liminal(&["rollback", "-y"]).exits(64).says("which pipeline?").says("HEAD~1");
+    let _ = project.liminal(&["rollback", "HEAD~2", "-y"]).exits(0).prints("Rolled back");
+    assert_eq!((live("greet"), live("other")), first);
+    let second = project.liminal(&["rollback", "v2", "-y"]).exits(0).stdout;
+    assert!(second.contains("greet is live as") && second.contains("other is live as"), "{second}");
+    let _ = project.liminal(&["rollback", "v2", "-y"]).exits(0).prints("No changes");
+    let _ = project.liminal(&["rollback", "other", "--to", "HEAD~2", "-y"]).exits(0);
+    assert_eq!(live("other"), first.1);
+    assert_ne!(live("greet"), first.0);
+    let _ = project.liminal(&["rollback", "no-such-thing", "-y"]).exits(1).says("no-such-thing").says("greet, other");
+    let _ = project.liminal(&["rollback", "--to", "no-such-thing", "greet", "-y"]).exits(64).says("kept are");
+}
+
+#[test]
+fn a_history_tells_what_failed_and_what_was_refused_too() {
+    let project = project();
+    let _ = project.liminal(&["apply", "-y"]).exits(0);
+    project.edit("liminal.yml", "pipelines:\n", "policies: {never: {deny: 'true', message: not today}}\npipelines:\n");
+    project.edit("liminal.yml", "greeting: hello", "greeting: ahoy");
+    let _ = project.liminal(&["apply", "-y"]).exits(3);
+    let history = project.json(&["history", "-o", "json"]);
+    assert_eq!((&history[0]["result"], &history[0]["command"]), (&"refused".into(), &"apply".into()), "{history}");
+    assert!(history[0]["reason"].as_str().is_some_and(|reason| reason.contains("not today")), "{history}");
+    let text = project.ok(&["history"]);
+    assert!(text.contains("RESULT") && text.contains("refused") && text.contains("done"), "{text}");
+    // What failed since hides no rollback.
+    let _ = project.liminal(&["status"]);
+}
+
+#[test]
 fn plans_at_a_revision_read_git_and_leave_edits_out() {
     let project = project();
     let _ = project.liminal(&["apply", "--auto-approve"]).exits(0);

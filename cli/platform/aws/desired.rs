@@ -25,11 +25,12 @@ use crate::platform::store::Store;
 use crate::records::AT_ONCE;
 
 impl Aws {
-    /// What the releases are to be carried out by. `keep_runner` leaves functions the runner that they have.
+    /// What the releases are to be carried out by. `live` is what starts runs, where that is something else than these.
+    /// `keep_runner` leaves functions the runner that they have.
     pub(in crate::platform) async fn desired(
         &self,
         store: &Store,
-        releases: &BTreeMap<PipelineName, Revised>,
+        (releases, live): (&BTreeMap<PipelineName, Revised>, &BTreeMap<PipelineName, Revised>),
         packages: &BTreeMap<Digest, PackageSpec>,
         state: Option<&LoadedState>,
         keep_runner: bool,
@@ -47,6 +48,7 @@ impl Aws {
             project: &owner.project,
             environment: &owner.environment,
             releases,
+            live,
             packages,
             runner,
             sizes: &sizes,

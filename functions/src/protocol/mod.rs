@@ -10,6 +10,7 @@ pub mod attempt;
 #[cfg(test)]
 mod attempt_tests;
 pub mod caching;
+pub mod canary;
 pub mod commit;
 pub mod ending;
 pub mod mapping;

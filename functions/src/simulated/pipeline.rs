@@ -155,6 +155,7 @@ pub(crate) fn run_record(release: &Release, run: &str) -> RunRecord {
         follows: None,
         cache: RunCache::default(),
         redrives: None,
+        canary: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(1_800_000_000_000),
         deadline: None,

@@ -7,6 +7,7 @@
 //! Nothing reads dead-letter queues. What a step's queue gives up on, the sweeper brings to an end from the records alone
 //! ([`crate::runner::Runner::heal`]); so these queues are for people: to see what went wrong, and to send it again.
 
+mod canary;
 mod ends;
 mod error;
 pub mod event;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::PoisonError;
 
+use liminal_schemas::canary::Canary;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::name::FieldName;
@@ -35,6 +36,7 @@ use super::pin::pin_models;
 use super::run_id;
 use super::source::ForeignObject;
 use super::source::ObjectSource;
+use crate::canary;
 use crate::documents;
 use crate::documents::Versioned;
 use crate::ports::Clock;
@@ -45,8 +47,10 @@ use crate::runner::RunnerError;
 /// A pipeline with its live release.
 pub(super) struct Live {
     pub(super) pipeline: PipelineName,
-    revision: Digest,
+    pub(super) revision: Digest,
     pub(super) release: Arc<Release>,
+    /// The release on trial.
+    pub(super) canary: Option<Canary>,
 }
 
 /// A run that something asks for.
@@ -191,6 +195,8 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
                 None => return Ok(()),
             },
         };
+        let platform = self.runner.platform();
+        canary::mark(platform.store(), platform.clock().now(), &record).await?;
         match self.runner.start(record).await {
             Ok(()) => {}
             // Somebody else started it at the same moment, and pinned something else.
@@ -205,9 +211,31 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         Ok(())
     }
 
-    /// The record of a run that starts now; none when the object that starts it is no longer there.
+    /// The record of a run that starts now; none when the object that starts it is no longer there. What can not be started
+    /// on the canary that takes it is started on what is live, and the canary comes off.
     async fn new_record(&self, wanted: &Wanted<'_>, report: &mut Report) -> Result<Option<RunRecord>, StarterError> {
-        let Live { pipeline, revision, release } = wanted.live;
+        if let Some(tried) = self.canary_for(wanted, report).await?
+            && let Some(canary) = &tried.canary
+        {
+            match self.record_on(wanted, &tried, Some(canary.since), report).await {
+                Err(error @ (StarterError::Params { .. } | StarterError::Pin { .. })) => {
+                    self.abort_canary(wanted, canary, &error, report).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.record_on(wanted, wanted.live, None, report).await
+    }
+
+    /// The record of a run on a release.
+    async fn record_on(
+        &self,
+        wanted: &Wanted<'_>,
+        on: &Live,
+        canary: Option<UtcTime>,
+        report: &mut Report,
+    ) -> Result<Option<RunRecord>, StarterError> {
+        let Live { pipeline, revision, release, .. } = on;
         let params = parameters(release, &wanted.params)
             .map_err(|problem| StarterError::Params { pipeline: pipeline.clone(), problem })?;
         let platform = self.runner.platform();
@@ -228,7 +256,8 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
             follows: wanted.follows.clone(),
             cache: RunCache::default(),
             redrives: None,
-            source: self.applied_source(pipeline, revision).await,
+            canary,
+            source: self.applied_source(pipeline, revision, canary.is_some()).await,
             started_at,
             deadline: release.runs.deadline(started_at),
             started_by: Some(wanted.by.clone()),
@@ -270,15 +299,15 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         Ok(record.map(|record| record.document))
     }
 
-    /// The commit that the live release was applied from, as far as the state tells. It is for people, so that not knowing
+    /// The commit that the live release, or a canary, was applied from, as far as the state tells. It is for people, so that not knowing
     /// it stops nothing.
-    async fn applied_source(&self, pipeline: &PipelineName, revision: &Digest) -> SourceVersion {
+    async fn applied_source(&self, pipeline: &PipelineName, revision: &Digest, is_canary: bool) -> SourceVersion {
         let key = keys::state(&self.home.environment);
         let state: Result<Option<Versioned<State>>, _> =
             documents::read(self.runner.platform().store(), &key, STATE_SCHEMA).await;
         let Ok(Some(state)) = state else { return SourceVersion::default() };
         let is_live = state.document.pipelines.get(pipeline).is_some_and(|deployed| deployed.live == *revision);
-        state.document.applied.filter(|_| is_live).map(|applied| applied.source).unwrap_or_default()
+        state.document.applied.filter(|_| is_live || is_canary).map(|applied| applied.source).unwrap_or_default()
     }
 
     /// Whether an object is one of liminal's own, such as an artifact: those that a trigger without a prefix would see.
@@ -313,22 +342,31 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         let store = self.runner.platform().store();
         let pointer: Option<Versioned<LivePointer>> =
             documents::read(store, &keys::live(pipeline), STATE_SCHEMA).await?;
-        let Some(revision) = pointer.map(|pointer| pointer.document.revision) else { return Ok(None) };
+        let Some(pointer) = pointer.map(|pointer| pointer.document) else { return Ok(None) };
+        let release = self.release(pipeline, pointer.revision).await?;
+        let LivePointer { revision, canary, .. } = pointer;
+        Ok(Some(Live { pipeline: pipeline.clone(), revision, release, canary }))
+    }
+
+    /// A release, which is read once.
+    pub(super) async fn release(
+        &self,
+        pipeline: &PipelineName,
+        revision: Digest,
+    ) -> Result<Arc<Release>, StarterError> {
+        let store = self.runner.platform().store();
         let known = self.releases.lock().unwrap_or_else(PoisonError::into_inner).get(&revision).cloned();
-        let release = match known {
-            Some(release) => release,
-            None => {
-                let release: Option<Versioned<Release>> =
-                    documents::read(store, &keys::release(pipeline, &revision), RELEASE_SCHEMA).await?;
-                let release = release
-                    .map(|release| Arc::new(release.document))
-                    .filter(|release| release.revision() == revision)
-                    .ok_or_else(|| StarterError::NoRelease { pipeline: pipeline.clone(), revision })?;
-                self.releases.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, Arc::clone(&release));
-                release
-            }
-        };
-        Ok(Some(Live { pipeline: pipeline.clone(), revision, release }))
+        if let Some(release) = known {
+            return Ok(release);
+        }
+        let release: Option<Versioned<Release>> =
+            documents::read(store, &keys::release(pipeline, &revision), RELEASE_SCHEMA).await?;
+        let release = release
+            .map(|release| Arc::new(release.document))
+            .filter(|release| release.revision() == revision)
+            .ok_or_else(|| StarterError::NoRelease { pipeline: pipeline.clone(), revision })?;
+        self.releases.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, Arc::clone(&release));
+        Ok(release)
     }
 }
 

@@ -56,6 +56,12 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         {
             report.notes.push(format!("what waits for ends of runs could not be noted: {}", in_full(&error)));
         }
+        if part.hops == 0 {
+            match self.settle_canaries().await {
+                Ok(settled) => report.notes.extend(settled.notes),
+                Err(error) => report.notes.push(format!("canaries could not be looked at: {}", in_full(&error))),
+            }
+        }
         let marks = platform.store().list(keys::OPEN_PREFIX).await?;
         let count = marks.len();
         let mut left = part.left.unwrap_or(count).min(count);

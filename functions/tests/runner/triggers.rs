@@ -16,7 +16,6 @@ use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunStatus;
 use liminal_schemas::state::LivePointer;
-use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::time::UtcTime;
 use liminal_schemas::trigger::Trigger;
@@ -48,7 +47,7 @@ fn two_steps(first: &str) -> Release {
 /// Makes a release live, with the function that starts runs of it.
 async fn deploy(world: &World, release: &Release) -> String {
     world.publish(release, Duration::from_secs(420)).await;
-    let pointer = LivePointer { schema: STATE_SCHEMA, revision: release.revision(), moved_at: UtcTime::from_millis(0) };
+    let pointer = LivePointer::new(release.revision(), UtcTime::from_millis(0));
     let bytes = serde_json::to_vec(&pointer).expect("JSON");
     world.store.put_if_absent(&keys::live(&release.pipeline), &bytes).await.expect("written");
     let queue = names::trigger_queue(&world.served.project, &world.served.environment);

@@ -13,15 +13,18 @@ use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
 use liminal_schemas::state::Applied;
 use liminal_schemas::state::HistoryEntry;
+use liminal_schemas::state::HistoryResult;
 use liminal_schemas::state::Journal;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::STATE_SCHEMA;
+use liminal_schemas::state::TriedRelease;
 use liminal_schemas::time::UtcTime;
 
 use super::ApplyError;
 use super::ApplyEvent;
 use super::ApplyReport;
 use super::FailedOperation;
+use super::Lifetime;
 use super::Ports;
 use super::history::last_serial;
 use super::operations::perform;
@@ -55,7 +58,7 @@ const SAVE_EVERY_MILLIS: i64 = 50;
 const WORK_PER_SAVE: i64 = 4;
 
 /// What is data: `destroy` leaves it alone unless told otherwise.
-const DATA_PREFIXES: &[&str] = &[keys::RUNS_PREFIX, "artifacts/", keys::MODELS_PREFIX, "cache/"];
+const DATA_PREFIXES: &[&str] = &[keys::RUNS_PREFIX, keys::CANARY_PREFIX, "artifacts/", keys::MODELS_PREFIX, "cache/"];
 
 /// How an apply was asked for.
 pub(super) struct Terms<'a> {
@@ -64,6 +67,7 @@ pub(super) struct Terms<'a> {
     pub(super) by: Option<String>,
     pub(super) trigger: Option<Trigger>,
     pub(super) spill: &'a Path,
+    pub(super) lifetime: Option<Lifetime>,
     pub(super) delete_data: bool,
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
     pub(super) events: &'a (dyn Fn(ApplyEvent) + Sync),
@@ -105,6 +109,10 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         };
         let now = ports.clock.now();
         take_over_intent(&mut session.state, now);
+        // From before anything is made, so that what a killed apply leaves is removed too.
+        if let Some(lifetime) = terms.lifetime.as_ref().filter(|_| plan.purpose == PlanPurpose::Apply) {
+            session.state.expires = Some(lifetime.expiry(now));
+        }
         let open = plan.operations.clone();
         session.state.journal = Some(Journal {
             apply: terms.id.clone(),
@@ -219,6 +227,14 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             Operation::RemoveLive { pipeline, .. } => {
                 self.report.pipelines.insert(pipeline.clone(), None);
             }
+            Operation::StartCanary { pipeline, revision, share, .. } => {
+                let tried = TriedRelease { revision: *revision, share: Some(*share) };
+                self.report.canaries.insert(pipeline.clone(), tried);
+            }
+            Operation::EndCanary { pipeline, revision, .. } => {
+                let tried = TriedRelease { revision: *revision, share: None };
+                self.report.canaries.insert(pipeline.clone(), tried);
+            }
             Operation::CreateResource { .. }
             | Operation::WriteRelease { .. }
             | Operation::DeleteRelease { .. }
@@ -255,6 +271,8 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             | Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteResource { .. } => None,
         };
         let pipelines: BTreeSet<PipelineName> =
@@ -291,13 +309,15 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             | Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteRelease { .. } => false,
         };
         Ok(stage.iter().copied().partition(|(_, operation)| !is_needed(operation)))
     }
 
-    /// The digests of steps that open runs may start, but for those of live releases: what carries these out was just made
-    /// or looked at, and whatever else was made for them is replaced.
+    /// The digests of steps that open runs may start, and those of releases on trial, but for those of live releases: what
+    /// carries these out was just made or looked at, and whatever else was made for them is replaced.
     async fn steps_in_use(&self) -> Result<BTreeSet<Digest>, PortError> {
         let objects = self.ports.objects;
         let mut steps = steps_of_open_runs(objects).await?;
@@ -405,6 +425,9 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             command: self.plan.purpose.as_str().to_owned(),
             applied,
             pipelines: self.report.pipelines.clone(),
+            canaries: self.report.canaries.clone(),
+            result: HistoryResult::Done,
+            reason: None,
         };
         let key = keys::history(&self.plan.environment, serial);
         let bytes = serde_json::to_vec(&entry)?;

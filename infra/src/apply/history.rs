@@ -1,4 +1,4 @@
-//! The history of an environment: one entry per apply, rollback and destroy.
+//! The history of an environment: one entry per apply, rollback and destroy, and one for each that was not done.
 
 use liminal_schemas::keys;
 use liminal_schemas::name::EnvironmentName;
@@ -16,7 +16,40 @@ pub async fn history(
     environment: &EnvironmentName,
     at_most: usize,
 ) -> Result<Vec<HistoryEntry>, PortError> {
-    let keys = objects.list(&keys::history_prefix(environment)).await?;
+    read(objects, objects.list(&keys::history_prefix(environment)).await?, at_most).await
+}
+
+/// The last entries of what was done, newest first: however often something failed since, it hides none of them.
+///
+/// # Errors
+/// When the store fails.
+pub async fn done(
+    objects: &impl Objects,
+    environment: &EnvironmentName,
+    at_most: usize,
+) -> Result<Vec<HistoryEntry>, PortError> {
+    let prefix = keys::history_prefix(environment);
+    let mut keys = objects.list(&prefix).await?;
+    keys.retain(|key| serial_of(key, &prefix).is_some());
+    read(objects, keys, at_most).await
+}
+
+/// Writes down something that was not done. It takes no serial, since it led to no state.
+///
+/// # Errors
+/// When the store fails.
+pub async fn write_undone(
+    objects: &impl Objects,
+    environment: &EnvironmentName,
+    entry: &HistoryEntry,
+    nonce: &str,
+) -> Result<(), PortError> {
+    let key = keys::history_undone(environment, entry.serial, entry.applied.at, nonce);
+    objects.put_if_absent(&key, serde_json::to_vec(entry)?).await?;
+    Ok(())
+}
+
+async fn read(objects: &impl Objects, keys: Vec<String>, at_most: usize) -> Result<Vec<HistoryEntry>, PortError> {
     let mut entries = Vec::new();
     for key in keys.iter().rev().take(at_most) {
         let Some(object) = objects.get(key).await? else { continue };
@@ -29,6 +62,9 @@ pub async fn history(
 pub(super) async fn last_serial(objects: &impl Objects, environment: &EnvironmentName) -> Result<u64, PortError> {
     let prefix = keys::history_prefix(environment);
     let keys = objects.list(&prefix).await?;
-    let serial = |key: &String| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok();
-    Ok(keys.iter().filter_map(serial).max().unwrap_or(0))
+    Ok(keys.iter().filter_map(|key| serial_of(key, &prefix)).max().unwrap_or(0))
+}
+
+fn serial_of(key: &str, prefix: &str) -> Option<u64> {
+    key.strip_prefix(prefix)?.strip_suffix(".json")?.parse().ok()
 }

@@ -20,10 +20,13 @@ use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
 use liminal_schemas::plan::Plan;
+use liminal_schemas::state::Expiry;
+use liminal_schemas::state::TriedRelease;
+use liminal_schemas::time::UtcTime;
 
 use self::engine::Engine;
 pub use self::event::ApplyEvent;
-pub(crate) use self::operations::live_revision;
+pub(crate) use self::operations::live_pointer;
 pub use self::record_commit::record_commit;
 pub(crate) use self::stage::Stage;
 use crate::ports::Clock;
@@ -61,12 +64,31 @@ pub struct ApplyRequest<'a> {
     pub lock: LockRequest<'a>,
     /// Where the state is written to when the store refuses it.
     pub spill: &'a Path,
+    /// How long the environment lives after this apply, and the template that it is made from; none for one that stays.
+    pub lifetime: Option<Lifetime>,
     /// Whether a destroy also removes runs, artifacts, models and the cache.
     pub delete_data: bool,
     /// Whether to stop before the next operation.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Is told what happens.
     pub events: &'a (dyn Fn(ApplyEvent) + Sync),
+}
+
+/// How long an environment lives that is made from a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// The template.
+    pub template: EnvironmentName,
+    /// How long it lives after each apply, in seconds.
+    pub ttl_seconds: u64,
+}
+
+impl Lifetime {
+    /// When an environment is removed to which something was applied at a moment.
+    pub(crate) fn expiry(&self, now: UtcTime) -> Expiry {
+        let millis = i64::try_from(self.ttl_seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        Expiry { at: now.plus_millis(millis), ttl_seconds: self.ttl_seconds, template: self.template.clone() }
+    }
 }
 
 /// What an apply did.
@@ -78,6 +100,8 @@ pub struct ApplyReport {
     pub operations: usize,
     /// Per pipeline, what became live; none when the pipeline was removed.
     pub pipelines: BTreeMap<PipelineName, Option<Digest>>,
+    /// Per pipeline, which release went on trial, or came off.
+    pub canaries: BTreeMap<PipelineName, TriedRelease>,
     /// Operations that were left out, because a run that started meanwhile needs the release.
     pub skipped: Vec<Operation>,
     /// How many objects of data were deleted.
@@ -192,10 +216,10 @@ pub async fn apply<O: Objects, R: Resources, C: Clock>(
     if request.tree.is_some_and(|tree| tree != plan.base.tree) {
         return Err(ApplyError::Stale("files of the project have changed since".to_owned()));
     }
-    let ApplyRequest { id, lineage, by, trigger, lock, spill, delete_data, stop, events, .. } = request;
+    let ApplyRequest { id, lineage, by, trigger, lock, spill, lifetime, delete_data, stop, events, .. } = request;
     let mut lease = acquire(ports.objects, ports.clock, &plan.environment, lock).await?;
     let work = async {
-        let terms = engine::Terms { id, lineage, by, trigger, spill, delete_data, stop, events };
+        let terms = engine::Terms { id, lineage, by, trigger, spill, lifetime, delete_data, stop, events };
         match Engine::start(plan, ports, terms).await? {
             Some(engine) => engine.run().await,
             None => Ok(ApplyReport { serial: plan.base.serial, ..ApplyReport::default() }),

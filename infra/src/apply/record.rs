@@ -23,6 +23,7 @@ pub(super) fn new_state(plan: &Plan, lineage: &str, serial: u64) -> State {
         project: plan.project.clone(),
         environment: plan.environment.clone(),
         applied: None,
+        expires: None,
         pipelines: BTreeMap::new(),
         resources: BTreeMap::new(),
         journal: None,
@@ -78,7 +79,8 @@ pub(super) fn record_in(state: &mut State, operation: &Operation, plan: &Plan, n
             let created_at = state.resources.get(address).map_or(now, |known| known.created_at);
             insert(&mut state.resources, address.clone(), ResourceRecord { created_at, resource });
         }
-        Operation::WriteRelease { .. } => {}
+        // What is on trial stands in the live pointer alone, since what becomes of its runs may take it off at any time.
+        Operation::WriteRelease { .. } | Operation::StartCanary { .. } | Operation::EndCanary { .. } => {}
         Operation::MoveLive { pipeline, to, .. } => {
             let retired = plan.documents.retired.get(pipeline).cloned().unwrap_or_default();
             state.pipelines.insert(pipeline.clone(), DeployedPipeline { live: *to, retired });

@@ -5,6 +5,7 @@ use liminal_schemas::plan::Plan;
 use liminal_schemas::state::Applied;
 
 use super::ApplyError;
+use super::Lifetime;
 use super::record::check_base;
 use crate::ports::Clock;
 use crate::ports::Objects;
@@ -23,6 +24,7 @@ pub async fn record_commit<O: Objects, C: Clock>(
     plan: &Plan,
     (objects, clock): (&O, &C),
     (by, trigger): (Option<String>, Option<Trigger>),
+    lifetime: Option<&Lifetime>,
     lock: LockRequest<'_>,
 ) -> Result<(), ApplyError> {
     let mut lease = acquire(objects, clock, &plan.environment, lock).await?;
@@ -32,6 +34,9 @@ pub async fn record_commit<O: Objects, C: Clock>(
         let Some(loaded) = loaded else { return Ok(()) };
         let mut session = StateSession::resume(objects, loaded);
         session.state.applied = Some(Applied { source: plan.base.source.clone(), at: clock.now(), by, trigger });
+        if let Some(lifetime) = lifetime {
+            session.state.expires = Some(lifetime.expiry(clock.now()));
+        }
         match session.save().await {
             Ok(()) => Ok(()),
             Err(SaveError::Moved) => Err(ApplyError::Overtaken),

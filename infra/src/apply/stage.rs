@@ -26,7 +26,7 @@ impl Stage {
             Operation::CreateResource { address } if is_trigger(address.kind) => Self::CreateTriggers,
             Operation::CreateResource { address } => Self::Create(rank(address.kind)),
             Operation::WriteRelease { .. } => Self::Write,
-            Operation::MoveLive { .. } => Self::Move,
+            Operation::MoveLive { .. } | Operation::StartCanary { .. } | Operation::EndCanary { .. } => Self::Move,
             Operation::RemoveLive { .. } => Self::Remove,
             Operation::DeleteRelease { .. } => Self::DeleteReleases,
             Operation::DeleteResource { address } if is_trigger(address.kind) => Self::DeleteTriggers,

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use liminal_schemas::aws::AwsPlace;
 use liminal_schemas::aws::AwsSpec;
+use liminal_schemas::aws::placement;
 use liminal_schemas::aws::resource::CloudResource;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::graph::Graph;
@@ -51,6 +52,8 @@ pub struct AwsInput<'a> {
     pub environment: &'a EnvironmentName,
     /// The release of every pipeline.
     pub releases: &'a BTreeMap<PipelineName, Revised>,
+    /// What is live and stays so beside these, of pipelines whose release goes on trial: that is what starts runs.
+    pub live: &'a BTreeMap<PipelineName, Revised>,
     /// The packages that these name.
     pub packages: &'a BTreeMap<Digest, PackageSpec>,
     /// The sha256 of the runner that functions get.
@@ -96,14 +99,21 @@ pub fn aws_resources(input: &AwsInput<'_>) -> Result<AwsDesired, Vec<DesiredProb
         }
     }
     if !input.releases.is_empty() {
-        let on_fargate = placements.iter().any(|placement| placement.compute == Compute::Fargate);
+        let mut starting = input.releases.clone();
+        starting.extend(input.live.iter().map(|(name, revised)| (name.clone(), revised.clone())));
+        let live_on_fargate = input
+            .live
+            .values()
+            .flat_map(|revised| revised.release.steps.values())
+            .any(|spec| placement::place(spec, None).is_ok_and(|placed| placed.compute == Compute::Fargate));
+        let on_fargate = live_on_fargate || placements.iter().any(|placement| placement.compute == Compute::Fargate);
         let cluster = on_fargate.then(|| cluster_arn(input.place, step_task::cluster(input.spec)));
         let starter = StarterSettings {
             bundle: step_task::runner_bundle(input),
             arch: input.spec.arch,
             log_retention_days: input.spec.log_retention_days,
         };
-        set.extend(environment_resources(scope, input.releases, &starter, cluster));
+        set.extend(environment_resources(scope, &starting, &starter, cluster));
         problems.extend(triggers::problems(scope, input.releases));
     }
     let resources = set.into_resources();

@@ -97,6 +97,7 @@ fn allowed(scope: Scope<'_>, releases: &BTreeMap<PipelineName, Revised>, log_gro
         keys::OPEN_PREFIX,
         keys::WAITING_PREFIX,
         keys::LISTENERS_PREFIX,
+        keys::CANARY_PREFIX,
         keys::MODELS_PREFIX,
         "artifacts/",
         "cache/",
@@ -110,8 +111,10 @@ fn allowed(scope: Scope<'_>, releases: &BTreeMap<PipelineName, Revised>, log_gro
         allow(
             "CloseRuns",
             &["s3:DeleteObject"],
-            arns(&[keys::OPEN_PREFIX, keys::WAITING_PREFIX, keys::LISTENERS_PREFIX]),
+            arns(&[keys::OPEN_PREFIX, keys::WAITING_PREFIX, keys::LISTENERS_PREFIX, keys::CANARY_OPEN_PREFIX]),
         ),
+        // What it counts of the runs of a canary may take the canary off.
+        allow("AbortCanaries", &["s3:PutObject"], arns(&[keys::LIVE_PREFIX])),
         list(scope, "ListObjects", &scope.place.bucket, listed),
     ];
     for (index, (bucket, prefixes)) in objects(scope, releases).into_iter().enumerate() {

@@ -244,8 +244,13 @@ impl Mirror {
         let lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
         let complaint: Vec<String> = lines.take(4).map(|line| line.replace(&self.address, &address)).collect();
         let complaint = complaint.join("; ");
-        let denied =
-            ["authentication failed", "permission denied", "could not read username", "could not read password"];
+        let denied = [
+            "authentication failed",
+            "permission denied",
+            "could not read username",
+            "could not read password",
+            "unable to get password",
+        ];
         let lower = complaint.to_lowercase();
         if denied.iter().any(|sign| lower.contains(sign)) {
             return MirrorError::Denied { address, complaint };

@@ -84,6 +84,7 @@ pub fn plan_destroy(
             action: ChangeAction::Delete,
             from: Some(*revision),
             to: None,
+            canary: None,
             fields: Vec::new(),
             steps: Vec::new(),
             unchanged_steps: 0,

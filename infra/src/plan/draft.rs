@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_schemas::aws::resource::CloudResource;
+use liminal_schemas::canary::Share;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::plan::Operation;
@@ -26,6 +27,18 @@ use super::Target;
 use crate::apply::Stage;
 use crate::state::LoadedState;
 
+/// A release that goes on trial.
+pub(super) struct NewCanary {
+    /// What is live beside it.
+    pub(super) live: Digest,
+    /// The release.
+    pub(super) revision: Digest,
+    /// The part of the runs that are given to it.
+    pub(super) share: Share,
+    /// The part of these that may fail.
+    pub(super) tolerated: Share,
+}
+
 /// A plan in the making.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -33,6 +46,8 @@ pub(super) struct Draft {
     pub(super) write_releases: BTreeSet<(PipelineName, Digest)>,
     pub(super) move_live: BTreeMap<PipelineName, (Option<Digest>, Digest)>,
     pub(super) remove_live: BTreeMap<PipelineName, Digest>,
+    pub(super) start_canary: BTreeMap<PipelineName, NewCanary>,
+    pub(super) end_canary: BTreeMap<PipelineName, (Digest, Option<String>)>,
     pub(super) delete_releases: BTreeSet<(PipelineName, Digest)>,
     pub(super) delete_resources: BTreeSet<ResourceAddress>,
     pub(super) changes: Vec<PipelineChange>,
@@ -50,6 +65,8 @@ impl Draft {
             && self.write_releases.is_empty()
             && self.move_live.is_empty()
             && self.remove_live.is_empty()
+            && self.start_canary.is_empty()
+            && self.end_canary.is_empty()
             && self.delete_releases.is_empty()
             && self.delete_resources.is_empty()
     }
@@ -104,14 +121,27 @@ impl Draft {
         let writes =
             self.write_releases.into_iter().map(|(pipeline, revision)| Operation::WriteRelease { pipeline, revision });
         let moves = self.move_live.into_iter().map(|(pipeline, (from, to))| Operation::MoveLive { pipeline, from, to });
+        let trials = self.start_canary.into_iter().map(|(pipeline, new)| {
+            let NewCanary { live, revision, share, tolerated } = new;
+            Operation::StartCanary { pipeline, live, revision, share, tolerated }
+        });
+        let ends = self.end_canary.into_iter();
+        let ends = ends.map(|(pipeline, (revision, aborted))| Operation::EndCanary { pipeline, revision, aborted });
         let removes = self.remove_live.into_iter().map(|(pipeline, from)| Operation::RemoveLive { pipeline, from });
         let releases = self
             .delete_releases
             .into_iter()
             .map(|(pipeline, revision)| Operation::DeleteRelease { pipeline, revision });
         let resources = self.delete_resources.into_iter().map(|address| Operation::DeleteResource { address });
-        let mut operations: Vec<Operation> =
-            creates.chain(writes).chain(moves).chain(removes).chain(releases).chain(resources).collect();
+        let mut operations: Vec<Operation> = creates
+            .chain(writes)
+            .chain(moves)
+            .chain(trials)
+            .chain(ends)
+            .chain(removes)
+            .chain(releases)
+            .chain(resources)
+            .collect();
         // The sort is stable: within a stage the order above stays.
         operations.sort_by_key(Stage::of);
         Plan {
@@ -167,6 +197,8 @@ pub(crate) fn own_resources(state: Option<&LoadedState>) -> BTreeSet<ResourceAdd
             Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteRelease { .. }
             | Operation::DeleteResource { .. } => None,
         });

@@ -1,11 +1,13 @@
 //! The planner: what is wanted, what was recorded and what is there, made into a plan. Pure and deterministic.
 
+mod canary;
 mod destroy;
 pub mod diff;
 mod draft;
 mod environment_wide;
 pub mod forecast;
 mod heal;
+mod hold;
 pub mod key_facts;
 mod permissions;
 mod planner;
@@ -18,6 +20,9 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use liminal_schemas::aws::resource::CloudResource;
+use liminal_schemas::canary::AbortedCanary;
+use liminal_schemas::canary::Canary;
+use liminal_schemas::canary::Share;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
@@ -30,9 +35,13 @@ use liminal_schemas::run::SourceVersion;
 use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::state::ResourceKind;
 
+pub use self::canary::plan_abort;
+pub use self::canary::plan_promote;
 pub use self::destroy::plan_destroy;
 pub(crate) use self::draft::own_resources;
 pub use self::heal::plan_heal;
+pub use self::hold::Held;
+pub use self::hold::held_back;
 pub(crate) use self::planner::documents_needed;
 pub(crate) use self::planner::pipelines_that_lose_releases;
 pub use self::planner::plan;
@@ -71,6 +80,25 @@ pub struct Desired {
     pub cloud: BTreeMap<ResourceAddress, CloudResource>,
     /// Where each step runs, in the cloud. Empty on `local`.
     pub placements: Vec<Placement>,
+    /// How what is new comes to be live.
+    pub rollout: Rollout,
+    /// What was held back before there was a plan, and why.
+    pub notes: Vec<String>,
+}
+
+/// How what is new comes to be live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rollout {
+    /// At once, for all runs.
+    #[default]
+    Whole,
+    /// Beside what is live, for a part of the runs. A pipeline that is not live yet becomes so at once.
+    Canary {
+        /// The part of the runs.
+        share: Share,
+        /// The part of these that may fail.
+        tolerated: Share,
+    },
 }
 
 /// A release with its revision, which is computed once.
@@ -93,6 +121,10 @@ impl From<Release> for Revised {
 pub struct Observed {
     /// The live revision of every pipeline that has one.
     pub live: BTreeMap<PipelineName, Digest>,
+    /// The releases that are on trial.
+    pub canaries: BTreeMap<PipelineName, Canary>,
+    /// The releases whose trial ended badly.
+    pub aborted: BTreeMap<PipelineName, AbortedCanary>,
     /// The resources that exist, among those that the definition or the state names.
     pub resources: BTreeSet<ResourceAddress>,
     /// The releases that exist, by pipeline.
@@ -160,6 +192,9 @@ pub enum PlanError {
         /// The steps.
         steps: Vec<StepName>,
     },
+    /// Nothing is on trial.
+    #[error("no pipeline has a canary")]
+    NoCanary,
     /// Where an environment is must be known to roll back what is in the cloud.
     #[error("what is deployed is in the cloud, but the settings of the environment name no place there")]
     NoPlace,

@@ -17,8 +17,10 @@ use liminal_schemas::step::StepSpec;
 use super::Desired;
 use super::Observed;
 use super::PlanError;
+use super::Rollout;
 use super::diff;
 use super::draft::Draft;
+use super::draft::NewCanary;
 use super::draft::check_owner;
 use super::draft::journal;
 use super::draft::own_resources;
@@ -65,6 +67,10 @@ pub(crate) fn documents_needed(
         }
     }
     needed.extend(observed.live.iter().filter(|(name, _)| !desired.releases.contains_key(*name)).map(owned));
+    if !planner.draft.is_empty() {
+        let tried = observed.canaries.iter().map(|(name, canary)| (name.clone(), canary.revision));
+        needed.extend(tried.filter(|(_, revision)| !planner.desired_revisions.contains(revision)));
+    }
     if planner.may_collect() {
         needed.extend(
             planner.retained.iter().filter(|(_, revision)| !planner.desired_revisions.contains(revision)).cloned(),
@@ -99,6 +105,8 @@ struct Planner<'a> {
     retained: BTreeSet<(PipelineName, Digest)>,
     /// Those of them that can be rolled back to.
     kept: BTreeSet<Digest>,
+    /// What is live and stays so, of pipelines whose release is tried beside it.
+    beside: BTreeMap<PipelineName, Digest>,
     draft: Draft,
 }
 
@@ -113,7 +121,8 @@ impl<'a> Planner<'a> {
             needed: desired.resources(),
             retained: BTreeSet::new(),
             kept: BTreeSet::new(),
-            draft: Draft::default(),
+            beside: BTreeMap::new(),
+            draft: Draft { notes: desired.notes.clone(), ..Draft::default() },
         }
     }
 
@@ -149,8 +158,17 @@ impl<'a> Planner<'a> {
             let live = self.observed.live.get(pipeline).copied();
             let recorded = recorded_live(self.state, pipeline);
             if live == Some(revised.revision) && recorded == live {
+                self.end_canary(pipeline);
                 continue;
             }
+            if let Some(live) = live.filter(|live| *live != revised.revision)
+                && let Rollout::Canary { share, tolerated } = self.desired.rollout
+            {
+                self.beside.insert(pipeline.clone(), live);
+                self.try_beside(pipeline, NewCanary { live, revision: revised.revision, share, tolerated });
+                continue;
+            }
+            self.note_end_of_canary(pipeline, revised.revision);
             if live == Some(revised.revision) {
                 adopted.push(pipeline.as_str());
             } else if self.state.is_some() && live != recorded && journal(self.state).is_none() {
@@ -175,6 +193,42 @@ impl<'a> Planner<'a> {
             let note = format!("live already, and only to be recorded: {}", adopted.join(", "));
             self.draft.notes.push(note);
         }
+    }
+
+    /// Puts a release on trial, unless it is already.
+    fn try_beside(&mut self, pipeline: &PipelineName, new: NewCanary) {
+        let known = self.observed.canaries.get(pipeline);
+        if known.is_some_and(|it| (it.revision, it.share, it.tolerated) == (new.revision, new.share, new.tolerated)) {
+            let revision = new.revision.short();
+            self.draft
+                .notes
+                .push(format!("the canary {revision} of {pipeline} goes on, with {} of the runs", new.share));
+            return;
+        }
+        if let Some(other) = known.filter(|known| known.revision != new.revision) {
+            let note = format!("the canary {} of {pipeline} makes way for the new one", other.revision.short());
+            self.draft.notes.push(note);
+        }
+        self.draft.start_canary.insert(pipeline.clone(), new);
+    }
+
+    /// Takes off what is tried beside what the definition has.
+    fn end_canary(&mut self, pipeline: &PipelineName) {
+        let Some(canary) = self.observed.canaries.get(pipeline) else { return };
+        let revision = canary.revision.short();
+        self.draft.notes.push(format!("the canary {revision} of {pipeline} ends: the definition has what is live"));
+        self.draft.end_canary.insert(pipeline.clone(), (canary.revision, None));
+    }
+
+    /// Says what becomes of what is on trial when a release becomes live whole.
+    fn note_end_of_canary(&mut self, pipeline: &PipelineName, to: Digest) {
+        let Some(canary) = self.observed.canaries.get(pipeline) else { return };
+        let revision = canary.revision.short();
+        self.draft.notes.push(if canary.revision == to {
+            format!("the canary {revision} of {pipeline} becomes live for all runs")
+        } else {
+            format!("the canary {revision} of {pipeline} ends: the definition has another release by now")
+        });
     }
 
     fn remove_pipelines(&mut self) {
@@ -212,7 +266,8 @@ impl<'a> Planner<'a> {
     fn write_releases(&mut self) {
         for (pipeline, revised) in &self.desired.releases {
             let exists = self.observed.releases.get(pipeline).is_some_and(|known| known.contains(&revised.revision));
-            let moves = self.observed.live.get(pipeline) != Some(&revised.revision);
+            let is_tried = self.beside.contains_key(pipeline) && !self.draft.start_canary.contains_key(pipeline);
+            let moves = self.observed.live.get(pipeline) != Some(&revised.revision) && !is_tried;
             if !exists && !moves {
                 self.draft.notes.push(format!("the live release of pipeline {pipeline} is gone, and is written again"));
             }
@@ -250,6 +305,12 @@ impl<'a> Planner<'a> {
             None => {}
         }
         let mut seen: BTreeSet<Digest> = desired.into_iter().collect();
+        // What stays live beside a release on trial is no release of the past.
+        if let Some(live) = self.beside.get(pipeline) {
+            seen.insert(*live);
+            self.retained.insert((pipeline.clone(), *live));
+            self.kept.insert(*live);
+        }
         past.retain(|revision| seen.insert(*revision));
 
         let keep = if desired.is_some() { self.desired.target.keep } else { 0 };
@@ -286,7 +347,9 @@ impl<'a> Planner<'a> {
     fn explain_changes(&mut self) {
         for (pipeline, revised) in &self.desired.releases {
             let from = self.observed.live.get(pipeline).copied();
-            if from == Some(revised.revision) {
+            let trial = self.draft.start_canary.get(pipeline);
+            let is_tried = self.beside.contains_key(pipeline) && trial.is_none();
+            if from == Some(revised.revision) || is_tried {
                 self.draft.unchanged += 1;
                 continue;
             }
@@ -298,6 +361,7 @@ impl<'a> Planner<'a> {
                 action: if from.is_some() { ChangeAction::Update } else { ChangeAction::Create },
                 from,
                 to: Some(revised.revision),
+                canary: trial.map(|trial| trial.share),
                 fields: difference.fields,
                 steps: difference.steps,
                 unchanged_steps: difference.unchanged_steps,
@@ -313,6 +377,7 @@ impl<'a> Planner<'a> {
                 action: ChangeAction::Delete,
                 from: Some(*revision),
                 to: None,
+                canary: None,
                 fields: Vec::new(),
                 steps: difference.steps,
                 unchanged_steps: 0,
@@ -340,7 +405,13 @@ impl<'a> Planner<'a> {
         let placements = self.desired.placements.iter();
         let placements = placements.filter(|it| changed.contains(&(&it.pipeline, &it.step))).cloned().collect();
         self.draft.placements = placements;
-        let after = permissions::roles(self.desired.cloud.values());
+        let mut after = permissions::roles(self.desired.cloud.values());
+        // What is live beside a release on trial goes on with the roles that it has.
+        let beside = self.beside.values().filter_map(|live| self.observed.known_releases.get(live));
+        let beside = beside.flat_map(|release| release.steps.values().map(StepSpec::digest)).collect();
+        for (subject, role) in self.recorded.roles_of_steps(&beside) {
+            after.entry(subject).or_insert(role);
+        }
         self.draft.permissions = permissions::changes(&self.roles_in_use(), &after);
         let created = self.draft.create_resources.iter();
         let note = runner_change::note(&self.recorded, &self.desired.cloud, created);
@@ -350,7 +421,8 @@ impl<'a> Planner<'a> {
     /// The roles of what is live; all that are recorded when a live release can not be read.
     fn roles_in_use(&self) -> permissions::Roles<'a> {
         let mut steps = BTreeSet::new();
-        for revision in self.observed.live.values() {
+        let tried = self.observed.canaries.values().map(|canary| &canary.revision);
+        for revision in self.observed.live.values().chain(tried) {
             let desired = self.desired.releases.values().find(|revised| revised.revision == *revision);
             let release =
                 desired.map(|revised| &revised.release).or_else(|| self.observed.known_releases.get(revision));

@@ -65,6 +65,13 @@ impl<'a> Recorded<'a> {
         permissions::roles(in_use.map(|(_, resource)| resource))
     }
 
+    /// The roles of steps alone, by their digests.
+    pub(super) fn roles_of_steps(&self, steps: &BTreeSet<Digest>) -> Roles<'a> {
+        let of_steps = self.serving(steps);
+        let in_use = self.iter().filter(|(address, _)| of_steps.contains(address));
+        permissions::roles(in_use.map(|(_, resource)| resource))
+    }
+
     /// Whether something takes the messages of a step.
     pub(crate) fn carries_out(&self, step: &Digest) -> bool {
         self.iter().any(|(address, resource)| {

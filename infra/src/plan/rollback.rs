@@ -59,39 +59,12 @@ pub fn plan_rollback(
                 return Err(PlanError::NotKept { pipeline: pipeline.clone(), revision: *to, kept });
             }
         };
-        let release = observed
-            .known_releases
-            .get(&to)
-            .ok_or_else(|| PlanError::ReleaseGone { pipeline: pipeline.clone(), revision: to })?;
-        for digest in packages_of(release) {
-            let Some(spec) = observed.known_packages.get(&digest) else { continue };
-            let resources = resources_of(digest, spec);
-            let resources = resources.filter(|it| recorded.is_empty() || it.kind != ResourceKind::Python);
-            draft.create_resources.extend(resources.filter(|address| !observed.resources.contains(address)));
-        }
-        if !recorded.is_empty() {
-            check_carried_out(&recorded, pipeline, to, release)?;
-        }
-        let from = observed.live.get(pipeline).copied();
         let mut retired = vec![deployed.live];
         retired.extend(deployed.retired.iter().filter(|revision| **revision != to));
-        draft.move_live.insert(pipeline.clone(), (from, to));
-        draft.documents.retired.insert(pipeline.clone(), retired);
-        draft.documents.releases.insert(to, release.clone());
-        let before = observed.known_releases.get(&from.unwrap_or(deployed.live));
-        let packages = diff::Packages { before: &observed.known_packages, after: &observed.known_packages };
-        let difference = diff::releases(before, Some(release), packages);
-        live.insert(pipeline.clone(), Revised { revision: to, release: release.clone() });
-        draft.changes.push(PipelineChange {
-            pipeline: pipeline.clone(),
-            action: ChangeAction::Update,
-            from,
-            to: Some(to),
-            fields: difference.fields,
-            steps: difference.steps,
-            unchanged_steps: difference.unchanged_steps,
-            forecast: BTreeMap::new(),
-        });
+        if let Some(canary) = observed.canaries.get(pipeline) {
+            draft.notes.push(format!("the canary {} of {pipeline} ends", canary.revision.short()));
+        }
+        make_live(&mut draft, observed, &recorded, &mut live, Moved { pipeline, from: deployed.live, to, retired })?;
     }
     if !recorded.is_empty() {
         let place = place.ok_or(PlanError::NoPlace)?;
@@ -103,8 +76,64 @@ pub fn plan_rollback(
     Ok(draft.finish(target, state, PlanPurpose::Rollback))
 }
 
+/// A pipeline another release of which becomes live, without a definition at hand.
+pub(super) struct Moved<'a> {
+    /// The pipeline.
+    pub(super) pipeline: &'a PipelineName,
+    /// The revision that is recorded as live.
+    pub(super) from: Digest,
+    /// The revision that becomes live.
+    pub(super) to: Digest,
+    /// The revisions that can be gone back to afterwards, newest first.
+    pub(super) retired: Vec<Digest>,
+}
+
+/// Lets the live pointer of a pipeline move to a release which was deployed before.
+pub(super) fn make_live(
+    draft: &mut Draft,
+    observed: &Observed,
+    recorded: &Recorded<'_>,
+    live: &mut BTreeMap<PipelineName, Revised>,
+    moved: Moved<'_>,
+) -> Result<(), PlanError> {
+    let Moved { pipeline, from: deployed, to, retired } = moved;
+    let release = observed
+        .known_releases
+        .get(&to)
+        .ok_or_else(|| PlanError::ReleaseGone { pipeline: pipeline.clone(), revision: to })?;
+    for digest in packages_of(release) {
+        let Some(spec) = observed.known_packages.get(&digest) else { continue };
+        let resources = resources_of(digest, spec);
+        let resources = resources.filter(|it| recorded.is_empty() || it.kind != ResourceKind::Python);
+        draft.create_resources.extend(resources.filter(|address| !observed.resources.contains(address)));
+    }
+    if !recorded.is_empty() {
+        check_carried_out(recorded, pipeline, to, release)?;
+    }
+    let from = observed.live.get(pipeline).copied();
+    draft.move_live.insert(pipeline.clone(), (from, to));
+    draft.documents.retired.insert(pipeline.clone(), retired);
+    draft.documents.releases.insert(to, release.clone());
+    let before = observed.known_releases.get(&from.unwrap_or(deployed));
+    let packages = diff::Packages { before: &observed.known_packages, after: &observed.known_packages };
+    let difference = diff::releases(before, Some(release), packages);
+    live.insert(pipeline.clone(), Revised { revision: to, release: release.clone() });
+    draft.changes.push(PipelineChange {
+        pipeline: pipeline.clone(),
+        action: ChangeAction::Update,
+        from,
+        to: Some(to),
+        canary: None,
+        fields: difference.fields,
+        steps: difference.steps,
+        unchanged_steps: difference.unchanged_steps,
+        forecast: BTreeMap::new(),
+    });
+    Ok(())
+}
+
 /// The releases that are live, as far as they are known.
-fn live_releases(observed: &Observed) -> BTreeMap<PipelineName, Revised> {
+pub(super) fn live_releases(observed: &Observed) -> BTreeMap<PipelineName, Revised> {
     let known = observed.live.iter().filter_map(|(pipeline, revision)| {
         let release = observed.known_releases.get(revision)?.clone();
         Some((pipeline.clone(), Revised { revision: *revision, release }))
@@ -133,7 +162,7 @@ fn step_digests<'a>(releases: impl Iterator<Item = &'a Release>) -> BTreeSet<Dig
 }
 
 /// Makes again what the steps need and is gone, and lets what starts runs follow the releases that become live.
-fn follow_in_cloud(
+pub(super) fn follow_in_cloud(
     draft: &mut Draft,
     target: &Target,
     place: &AwsPlace,

@@ -358,6 +358,7 @@ pub(crate) fn start_run(world: &World, project: &Project, name: &str) {
         follows: None,
         cache: RunCache::default(),
         redrives: None,
+        canary: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
         deadline: None,

@@ -113,6 +113,7 @@ impl Wanted {
             project: &ProjectName::new("shop").expect("valid"),
             environment: &EnvironmentName::new("prod").expect("valid"),
             releases: &self.releases,
+            live: &BTreeMap::new(),
             packages: &self.packages,
             runner: Digest::of_bytes(b"runner"),
             sizes: &self.sizes,
@@ -164,9 +165,10 @@ fn the_permissions_of_a_pipeline_follow_from_its_flow_of_data() {
       SendTicks: sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-triggers-58dc7bf3
     shop-prod-starter for lambda.amazonaws.com
       ReadReleases: s3:GetObject on ~/live/* ~/releases/* ~/state/prod.json
-      WriteRuns: s3:AbortMultipartUpload s3:GetObject s3:PutObject on ~/artifacts/* ~/cache/* ~/listeners/* ~/models/* ~/open/* ~/runs/* ~/waiting/*
-      CloseRuns: s3:DeleteObject on ~/listeners/* ~/open/* ~/waiting/*
-      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/listeners/* shop/prod/live/* shop/prod/models/* shop/prod/open/* shop/prod/releases/* shop/prod/runs/* shop/prod/state/prod.json shop/prod/waiting/*
+      WriteRuns: s3:AbortMultipartUpload s3:GetObject s3:PutObject on ~/artifacts/* ~/cache/* ~/canary/* ~/listeners/* ~/models/* ~/open/* ~/runs/* ~/waiting/*
+      CloseRuns: s3:DeleteObject on ~/canary/open/* ~/listeners/* ~/open/* ~/waiting/*
+      AbortCanaries: s3:PutObject on ~/live/*
+      ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/canary/* shop/prod/listeners/* shop/prod/live/* shop/prod/models/* shop/prod/open/* shop/prod/releases/* shop/prod/runs/* shop/prod/state/prod.json shop/prod/waiting/*
       SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-*
       ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-triggers-58dc7bf3
       WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/starter:*
@@ -219,7 +221,9 @@ fn nothing_but_marks_of_runs_is_ever_deleted_and_no_action_is_for_everything() {
     release.triggers.push(objects(Some("other"), "in/"));
     let desired = derived(release);
     let is_mark = |arn: &String| {
-        ["open", "waiting", "listeners"].iter().any(|marks| arn.contains(&format!("/shop/prod/{marks}/")))
+        ["open", "waiting", "listeners", "canary/open"]
+            .iter()
+            .any(|marks| arn.contains(&format!("/shop/prod/{marks}/")))
     };
     for role in desired.resources.values().filter_map(|resource| resource.spec.as_role()) {
         assert_eq!(role.boundary.as_deref(), Some("arn:aws:iam::123456789012:policy/liminal-boundary"));

@@ -54,6 +54,8 @@ fn kinds(plan: &Plan) -> String {
             Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteRelease { .. } => continue,
         };
         *counts.entry(counted).or_default() += 1;
@@ -111,6 +113,8 @@ fn what_starts_runs_is_made_when_all_else_is_live() {
             Operation::WriteRelease { .. }
             | Operation::MoveLive { .. }
             | Operation::RemoveLive { .. }
+            | Operation::StartCanary { .. }
+            | Operation::EndCanary { .. }
             | Operation::DeleteRelease { .. }
             | Operation::DeleteResource { .. } => false,
         };

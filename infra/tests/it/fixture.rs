@@ -23,6 +23,7 @@ use liminal_infra::observe::observe_deployed;
 use liminal_infra::plan::Desired;
 use liminal_infra::plan::PlanError;
 use liminal_infra::plan::Revised;
+use liminal_infra::plan::Rollout;
 use liminal_infra::plan::Target;
 use liminal_infra::plan::plan;
 use liminal_infra::plan::plan_destroy;
@@ -113,6 +114,10 @@ pub(crate) struct Project {
     pub(crate) triggers: BTreeMap<String, Vec<Trigger>>,
     /// What the environment is in the cloud; none for one on this machine.
     pub(crate) aws: Option<Aws>,
+    /// How what is new comes to be live.
+    pub(crate) rollout: Rollout,
+    /// What is live beside a release on trial, in the cloud.
+    pub(crate) live: BTreeMap<PipelineName, Revised>,
 }
 
 /// An environment in the cloud.
@@ -221,6 +226,7 @@ impl Project {
                 project: &target.project,
                 environment: &target.environment,
                 releases: &releases,
+                live: &self.live,
                 packages: &packages,
                 runner: Digest::of_bytes(aws.runner.as_bytes()),
                 sizes: &BTreeMap::new(),
@@ -228,7 +234,7 @@ impl Project {
             aws_resources(&input).expect("it can be carried out")
         });
         let AwsDesired { resources: cloud, placements } = aws.unwrap_or_default();
-        Desired { target, releases, packages, cloud, placements }
+        Desired { target, releases, packages, cloud, placements, rollout: self.rollout, notes: Vec::new() }
     }
 
     pub(crate) fn revision(&self, name: &str) -> Digest {
@@ -389,6 +395,7 @@ impl World {
             trigger: None,
             lock: LockRequest { holder: holder(pid), timeout: std::time::Duration::ZERO, is_alive: &|_| false },
             spill: &spill,
+            lifetime: None,
             delete_data,
             stop,
             events: &|_| {},

@@ -7,6 +7,7 @@ mod aws_desired;
 mod aws_plan;
 mod bundle;
 mod bundle_fixture;
+mod canary;
 mod dependencies;
 mod fixture;
 mod package;

@@ -367,6 +367,7 @@ fn ran(release: &Release, inputs: &[(&str, &str, &str)]) -> (Cache, BTreeMap<Ste
         follows: None,
         cache: RunCache::default(),
         redrives: None,
+        canary: None,
         source: SourceVersion::default(),
         started_at: UtcTime::from_millis(0),
         deadline: None,

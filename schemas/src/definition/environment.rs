@@ -58,6 +58,12 @@ fn settings(loader: &mut Loader<'_>, root: &str, environment: Option<&Environmen
             None
         }
     };
+    if let Some(template) = spec.as_ref().and_then(|spec| spec.delivery.template.as_ref())
+        && template.name == chosen
+    {
+        let place = tree.get("environments").map(|node| node.span.clone());
+        cx.findings.push(read::is_template(template, place));
+    }
     loader.report.findings.extend(cx.findings);
     let spec = spec?;
     let project = project?.value;

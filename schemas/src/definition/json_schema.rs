@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::written;
 use crate::cache_key::CacheKeyParts;
+use crate::canary::CanaryEnd;
 use crate::gitops::Approval;
+use crate::gitops::MadeEnvironment;
 use crate::gitops::Quarantine;
 use crate::message::StepMessage;
 use crate::plan::Plan;
@@ -46,11 +48,13 @@ const DOCUMENTS: &[Document] = &[
     document::<Plan>("plan"),
     document::<State>("state"),
     document::<LivePointer>("live-pointer"),
+    document::<CanaryEnd>("canary-end"),
     document::<Lock>("lock"),
     document::<Journal>("journal"),
     document::<HistoryEntry>("history-entry"),
     document::<Quarantine>("quarantine"),
     document::<Approval>("approval"),
+    document::<MadeEnvironment>("made-environment"),
     document::<RunRecord>("run"),
     document::<AttemptRecord>("attempt"),
     document::<AttemptFailure>("attempt-failure"),

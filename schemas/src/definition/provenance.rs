@@ -53,6 +53,7 @@ fn merged(loader: &mut Loader<'_>, root: &str, environment: Option<&EnvironmentN
     let mut environments = decode::environments(&mut tree, &mut cx);
     loader.report.findings.extend(cx.findings);
     let chosen = read::chosen(environment)?;
+    let _ = decode::make_from_template(&mut environments, &chosen);
     let names: Vec<String> = environments.overlays.keys().map(ToString::to_string).collect();
     match environments.overlays.remove(&chosen) {
         Some(Some(overlay)) => Some(merge::overlay(tree, overlay)),

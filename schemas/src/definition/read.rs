@@ -5,6 +5,7 @@ use super::decode::Context;
 use super::load::Loader;
 use super::merge;
 use super::model::Definition;
+use crate::delivery::Template;
 use crate::files::ProjectFiles;
 use crate::finding::Code;
 use crate::finding::Finding;
@@ -65,7 +66,12 @@ fn read_with(loader: &mut Loader<'_>, root: &str, environment: Option<&Environme
     let place = tree.get("environments").map(|node| node.span.clone());
     let mut environments = decode::environments(&mut tree, &mut whole);
     let chosen = chosen(environment)?;
-    let known = environments.overlays.contains_key(&chosen);
+    let known = decode::make_from_template(&mut environments, &chosen).is_some();
+    if let Some(template) = environments.deliveries.get(&chosen).and_then(|delivery| delivery.template.as_ref())
+        && template.name == chosen
+    {
+        loader.report.push(is_template(template, place.clone()));
+    }
     if !known {
         let names: Vec<&str> = environments.overlays.keys().map(EnvironmentName::as_str).collect();
         loader.report.push(no_environment(&chosen, place, &names));
@@ -106,6 +112,14 @@ pub(super) fn no_environment(chosen: &EnvironmentName, place: Option<Span>, know
         None => finding,
     };
     finding.hint(format!("known environments: {}", known.join(", ")))
+}
+
+/// The finding for a template that is used as if it were an environment.
+pub(super) fn is_template(template: &Template, place: Option<Span>) -> Finding {
+    let (name, prefix) = (&template.name, &template.prefix);
+    let message = format!("the environment `{name}` is a template, which others are made from");
+    let finding = Finding { span: place, ..Finding::error_without_place(Code::UnknownEnvironment, message) };
+    finding.hint(format!("name one of those, as in `-e {prefix}1`"))
 }
 
 /// The root file, or its other name when only that is there.

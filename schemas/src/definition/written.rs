@@ -81,6 +81,10 @@ struct Environment {
     branch: Option<String>,
     /// Whether every plan must be approved with `liminal approve` before it is carried out. Default: false.
     protected: Option<bool>,
+    /// Makes this a template: `pr-*` lets `-e pr-1` make an environment of these settings, which is removed after its time.
+    template: Option<String>,
+    /// How long environments that are made from a template live after each apply: `48h`. `--ttl` says otherwise.
+    ttl: Option<Duration>,
     /// The AWS region: `eu-central-1`. Required on AWS.
     region: Option<Region>,
     /// The AWS account, twelve digits in quotes. When given, nothing is ever changed in another one.

@@ -56,7 +56,7 @@ impl Agent {
 
     fn history(&self) -> Vec<String> {
         let history = self.json(&["history", "-o", "json", "-n", "0", "-e", "staging"]);
-        let entries = history.as_array().expect("a list").iter().rev();
+        let entries = history.as_array().expect("a list").iter().rev().filter(|entry| entry["result"].is_null());
         entries.map(|entry| entry["command"].as_str().unwrap_or_default().to_owned()).collect()
     }
 

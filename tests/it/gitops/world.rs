@@ -91,10 +91,10 @@ impl World {
         state["applied"]["commit"].as_str().expect("an applied commit").to_owned()
     }
 
-    /// What happened to `staging`, oldest first.
+    /// What was done to `staging`, oldest first.
     pub fn history(&self) -> Vec<String> {
         let history = self.json(&["history", "-o", "json", "-e", "staging"]);
-        let entries = history.as_array().expect("a list").iter().rev();
+        let entries = history.as_array().expect("a list").iter().rev().filter(|entry| entry["result"].is_null());
         let trigger = |entry: &serde_json::Value| entry["applied"]["trigger"].as_str().unwrap_or("terminal").to_owned();
         entries
             .map(|entry| format!("{} by {}", entry["command"].as_str().unwrap_or_default(), trigger(entry)))

@@ -200,6 +200,7 @@ where
                 (sweep, changed) = (Instant::now() + SWEEP_EVERY, true);
             }
             if changed {
+                self.settle_canaries().await;
                 self.start_waiting().await;
                 let report = self.runs.drive_open(&self.starter).await?;
                 if !report.started.is_empty() {
@@ -253,6 +254,13 @@ where
                     self.tell(KeeperEvent::Note(format!("{problem}; it is given up after {MAX_TRIES} tries")));
                 }
             }
+        }
+    }
+
+    async fn settle_canaries(&self) {
+        match self.starter.settle_canaries().await {
+            Ok(report) => self.tell_of(report),
+            Err(error) => self.tell(KeeperEvent::Note(in_full(&error))),
         }
     }
 

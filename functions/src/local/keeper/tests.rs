@@ -12,7 +12,6 @@ use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunStatus;
 use liminal_schemas::run_policy::Overlap;
 use liminal_schemas::state::LivePointer;
-use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::time::UtcTime;
 use liminal_schemas::trigger::Trigger;
@@ -49,8 +48,7 @@ struct Kept {
 impl Kept {
     async fn new(release: Release) -> Self {
         let place = Place::new(release).await;
-        let pointer =
-            LivePointer { schema: STATE_SCHEMA, revision: place.release.revision(), moved_at: UtcTime::from_millis(0) };
+        let pointer = LivePointer::new(place.release.revision(), UtcTime::from_millis(0));
         let key = keys::live(&place.release.pipeline);
         let bytes = serde_json::to_vec(&pointer).expect("serialises");
         place.environment.store.put_if_absent(&key, &bytes).await.expect("written");

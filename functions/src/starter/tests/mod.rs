@@ -1,5 +1,6 @@
 //! The starter in a simulated world.
 
+mod canary;
 mod ends;
 mod events;
 mod fargate;

@@ -13,7 +13,6 @@ use liminal_schemas::run::Artifact;
 use liminal_schemas::run::RunResult;
 use liminal_schemas::run::TriggerObject;
 use liminal_schemas::state::LivePointer;
-use liminal_schemas::state::STATE_SCHEMA;
 use liminal_schemas::step::ArtifactKind;
 use liminal_schemas::trigger::Trigger;
 use liminal_schemas::trigger::TriggerSource;
@@ -96,7 +95,7 @@ impl Place {
     pub(super) fn deploy(&self, release: &Release) {
         let revision = release.revision();
         self.world.put(&keys::release(&release.pipeline, &revision), &serde_json::to_vec(release).expect("serialises"));
-        let pointer = LivePointer { schema: STATE_SCHEMA, revision, moved_at: self.world.now() };
+        let pointer = LivePointer::new(revision, self.world.now());
         self.world.put(&keys::live(&release.pipeline), &serde_json::to_vec(&pointer).expect("serialises"));
     }
 

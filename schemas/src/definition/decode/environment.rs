@@ -12,7 +12,9 @@ use crate::definition::yaml::Key;
 use crate::definition::yaml::Kind;
 use crate::definition::yaml::Node;
 use crate::delivery::Delivery;
+use crate::delivery::Template;
 use crate::delivery::branch_problem;
+use crate::delivery::pattern_problem;
 use crate::finding::Code;
 use crate::finding::Finding;
 use crate::finding::Span;
@@ -60,6 +62,24 @@ pub(in crate::definition) struct EnvironmentSpec {
     pub(in crate::definition) delivery: Delivery,
 }
 
+/// Lets an environment that is made from a template have what the template has. None when the name is that of neither.
+pub(in crate::definition) fn make_from_template(
+    environments: &mut Environments,
+    chosen: &EnvironmentName,
+) -> Option<()> {
+    if environments.overlays.contains_key(chosen) {
+        return Some(());
+    }
+    let template = template_for(chosen, environments.deliveries.values())?.name;
+    let overlay = environments.overlays.get_mut(&template)?.take();
+    let platform = environments.platforms.get(&template)?.clone();
+    let delivery = environments.deliveries.get(&template)?.clone();
+    environments.overlays.insert(chosen.clone(), overlay);
+    environments.platforms.insert(chosen.clone(), platform);
+    environments.deliveries.insert(chosen.clone(), delivery);
+    Some(())
+}
+
 /// Decodes the settings of one environment alone; the names of those that there are, when it is not among them.
 pub(in crate::definition) fn environment(
     root: &Node,
@@ -72,6 +92,15 @@ pub(in crate::definition) fn environment(
     };
     if let Some((key, node)) = entries.iter().find(|(key, _)| key.text == chosen.as_str()) {
         return Ok(cx.environment(key, node.clone()).0);
+    }
+    let mut quiet = Context::default();
+    let pattern = |node: &Node| node.get("template").is_some();
+    let templates = entries.iter().filter(|(_, node)| pattern(node));
+    let specs: Vec<_> = templates.map(|(key, node)| (key, node, quiet.environment(key, node.clone()).0)).collect();
+    if let Some(template) = template_for(chosen, specs.iter().map(|(_, _, spec)| &spec.delivery))
+        && let Some((key, node, _)) = specs.iter().find(|(key, _, _)| key.text == template.name.as_str())
+    {
+        return Ok(cx.environment(key, (*node).clone()).0);
     }
     if chosen.as_str() == DEFAULT_ENVIRONMENT {
         return Ok(EnvironmentSpec { platform: PlatformSpec::Local, delivery: Delivery::default() });
@@ -115,7 +144,7 @@ enum Platform {
 impl Context {
     /// An environment: where it is, and what is laid over the project.
     fn environment(&mut self, key: &Key, mut node: Node) -> (EnvironmentSpec, Option<Node>) {
-        let delivery = self.delivery(&mut node);
+        let delivery = self.delivery(key, &mut node);
         let named = take(&mut node, "platform").map(|(_, node)| self.platform(key, node));
         let place = take_all(&mut node, keys::AWS_KEYS);
         let platform = match named {
@@ -135,10 +164,47 @@ impl Context {
     }
 
     /// How changes come to an environment.
-    fn delivery(&mut self, node: &mut Node) -> Delivery {
+    fn delivery(&mut self, key: &Key, node: &mut Node) -> Delivery {
         let branch = take(node, "branch").and_then(|(_, node)| self.checked(node, "a branch", bad_branch));
         let protected = take(node, "protected").and_then(|(_, node)| self.boolean(&node, "`protected`"));
-        Delivery { branch: branch.map(|branch| branch.value), protected: protected.unwrap_or(false) }
+        let template = self.made_from(key, node, branch.as_ref().map(|branch| &branch.span), protected);
+        Delivery { branch: branch.map(|branch| branch.value), protected: protected.unwrap_or(false), template }
+    }
+
+    /// What makes an environment a template of others.
+    fn made_from(
+        &mut self,
+        key: &Key,
+        node: &mut Node,
+        branch: Option<&Span>,
+        protected: Option<bool>,
+    ) -> Option<Template> {
+        let pattern =
+            take(node, "template").and_then(|(_, node)| self.checked(node, "a pattern of names", bad_pattern));
+        let ttl = take(node, "ttl");
+        let ttl_seconds = ttl.as_ref().and_then(|(_, node)| self.whole_seconds(node, "`ttl`"));
+        let Some(pattern) = pattern else {
+            if let Some((key, _)) = ttl {
+                let message =
+                    "`ttl` means nothing without `template`: only what is made from a template is ever removed";
+                let finding = Finding::error(Code::KeyNotApplicable, &key.span, message.to_owned());
+                self.push(finding.hint("add `template: pr-*`, or leave it out"));
+            }
+            return None;
+        };
+        let why = match (branch, protected) {
+            (Some(_), _) => Some("follows no branch: people and CI apply to what is made from it"),
+            (None, Some(true)) => Some("can not be protected: what is made from it is removed by itself"),
+            (None, Some(false) | None) => None,
+        };
+        if key.text == DEFAULT_ENVIRONMENT || why.is_some() {
+            let why = why.unwrap_or("has another name than that of this machine's own environment");
+            let hint = "make an environment of its own the template, as in `preview: {template: pr-*}`";
+            self.invalid(branch.unwrap_or(&pattern.span), format!("a template {why}"), hint);
+            return None;
+        }
+        let name = EnvironmentName::new(&key.text).ok()?;
+        Some(Template { name, prefix: pattern.value.trim_end_matches('*').to_owned(), ttl_seconds })
     }
 
     fn platform(&mut self, environment: &Key, node: Node) -> Option<Spanned<Platform>> {
@@ -196,6 +262,21 @@ impl Context {
 fn bad_branch(text: &str) -> Option<Problem> {
     let hint = "write the name alone, as in `branch: main`";
     branch_problem(text).map(|problem| Problem::new(problem, hint))
+}
+
+/// What is wrong with the pattern of a template, and the better way to write it.
+fn bad_pattern(text: &str) -> Option<Problem> {
+    let hint = "write what the names begin with and a star, as in `template: pr-*`";
+    pattern_problem(text).map(|problem| Problem::new(problem, hint))
+}
+
+/// The template that a name is made from: of several, the one with the longest prefix.
+pub(in crate::definition) fn template_for<'a>(
+    name: &EnvironmentName,
+    deliveries: impl Iterator<Item = &'a Delivery>,
+) -> Option<Template> {
+    let fitting = deliveries.filter_map(|delivery| delivery.template.as_ref()).filter(|template| template.fits(name));
+    fitting.max_by_key(|template| template.prefix.len()).cloned()
 }
 
 /// Takes a key out of a map.

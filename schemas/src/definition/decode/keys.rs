@@ -68,6 +68,8 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
         "platform",
         "branch",
         "protected",
+        "template",
+        "ttl",
         "region",
         "account",
         "bucket",

@@ -25,6 +25,7 @@ pub(super) use environment::EnvironmentSpec;
 pub(super) use environment::all_environments;
 pub(super) use environment::environment;
 pub(super) use environment::environments;
+pub(super) use environment::make_from_template;
 pub(super) use environment::overlay_shape;
 pub(super) use fields::shorten;
 pub use params_file::params_file;
