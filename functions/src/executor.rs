@@ -121,4 +121,7 @@ pub trait Executor: Send + Sync + 'static {
     fn start_up(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// Hears that a run has ended, whose attempts all went by this executor.
+    fn run_ended(&self, _: &RunId) {}
 }

@@ -530,6 +530,15 @@ pub struct CacheEntry {
     pub made_at: UtcTime,
 }
 
+impl CacheEntry {
+    /// Whether another entry holds the same result, whoever made it and whenever.
+    pub fn has_result_of(&self, other: &Self) -> bool {
+        let result =
+            |entry: &Self| (entry.outputs.clone(), entry.metrics.clone(), entry.checks.clone(), entry.model.clone());
+        result(self) == result(other)
+    }
+}
+
 /// `runs/<pipeline>/<run>/result.json`: created once, when the run ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
 use super::redact::Redactor;
 
@@ -27,7 +28,9 @@ pub struct Capture {
 }
 
 struct Kept {
-    file: File,
+    log: PathBuf,
+    /// None as long as nothing was printed: most steps of a large map print nothing.
+    file: Option<File>,
     /// Gets the same as the file.
     echo: Option<Box<dyn Write + Send>>,
     /// How many bytes go into the file directly; what follows is kept only as far as it is the end.
@@ -40,24 +43,12 @@ struct Kept {
 }
 
 impl Capture {
-    /// Creates the log file, and the folder it is in.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn create(log: &Path, redactor: Redactor, limit: usize) -> io::Result<Self> {
-        let file = match File::create(log) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if let Some(folder) = log.parent() {
-                    std::fs::create_dir_all(folder)?;
-                }
-                File::create(log)?
-            }
-            other => other?,
-        };
+    /// A log that goes to a file, which is made with the folder it is in once there is something to write.
+    pub fn new(log: PathBuf, redactor: Redactor, limit: usize) -> Self {
         let head = limit.saturating_sub(END_BYTES);
         let (end, tail) = (VecDeque::new(), VecDeque::new());
-        let kept = Kept { file, echo: None, head, written: 0, end, left_out: 0, tail, failed: None };
-        Ok(Self { redactor, kept })
+        let kept = Kept { log, file: None, echo: None, head, written: 0, end, left_out: 0, tail, failed: None };
+        Self { redactor, kept }
     }
 
     /// Writes what goes into the log to `echo` as well. That it can not be written there changes nothing.
@@ -147,10 +138,31 @@ impl Kept {
             let _ = echo.write_all(bytes);
         }
         if self.failed.is_none()
-            && let Err(error) = self.file.write_all(bytes)
+            && !bytes.is_empty()
+            && let Err(error) = self.append(bytes)
         {
             self.failed = Some(error);
         }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(create(&self.log)?),
+        };
+        file.write_all(bytes)
+    }
+}
+
+fn create(log: &Path) -> io::Result<File> {
+    match File::create(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(folder) = log.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            File::create(log)
+        }
+        other => other,
     }
 }
 
@@ -172,7 +184,7 @@ mod tests {
     fn a_long_log_loses_its_middle() {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("deep/1.log");
-        let mut capture = Capture::create(&log, Redactor::default(), END_BYTES + 10).expect("a log");
+        let mut capture = Capture::new(log.clone(), Redactor::default(), END_BYTES + 10);
         capture.push(b"0123456789");
         for _ in 0..3 {
             capture.push(&vec![b'x'; END_BYTES / 2]);
@@ -187,7 +199,7 @@ mod tests {
     #[test]
     fn the_tail_is_the_last_lines_whatever_the_bytes() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut capture = Capture::create(&folder.path().join("log"), Redactor::new(["pw"]), 1 << 21).expect("a log");
+        let mut capture = Capture::new(folder.path().join("log"), Redactor::new(["pw"]), 1 << 21);
         for line in 0..100 {
             capture.push(format!("line {line}\n").as_bytes());
         }

@@ -87,10 +87,7 @@ pub trait Host: Send + Sync + 'static {
     fn keep(&self, outputs: &[&FoundOutput]) -> Result<(), Failure>;
 
     /// Where what the step prints goes.
-    ///
-    /// # Errors
-    /// When no log can be made.
-    fn capture(&self, job: &AttemptJob, redactor: Redactor) -> Result<Capture, Failure>;
+    fn capture(&self, job: &AttemptJob, redactor: Redactor) -> Capture;
 
     /// Starts the process of an attempt.
     ///
@@ -221,7 +218,10 @@ async fn attempt<H: Host>(
         return Err(with_output(failed, &capture, confined));
     }
     logged.map_err(|error| failure::infrastructure("writing the log", &error))?;
-    let collected = {
+    let collected = if job.spec.outputs.is_empty() {
+        // Nothing is read then, so that handing it to another thread would cost more than it takes.
+        Ok(collect(&**host, job, folder))
+    } else {
         let (host, job, folder) = (host.clone(), job.clone(), folder.clone());
         tokio::task::spawn_blocking(move || collect(&*host, &job, &folder)).await
     };
@@ -254,7 +254,9 @@ async fn launch<H: Host>(
 fn launch_here<H: Host>(host: &H, job: &AttemptJob, folder: &AttemptFolder) -> Result<Launched<H::Watch>, Failure> {
     let fetched = job.fetched();
     let has_inputs = !fetched.is_empty() || !job.objects.is_empty();
-    folder.create(has_inputs).map_err(|error| failure::infrastructure("making the work folder", &error))?;
+    folder
+        .create(has_inputs, !job.spec.outputs.is_empty())
+        .map_err(|error| failure::infrastructure("making the work folder", &error))?;
     let package = job.package.as_ref().map(|digest| host.package(digest)).transpose()?;
     let code = package.as_ref().map(|package| &*package.code);
     let binding =
@@ -286,7 +288,7 @@ fn launch_here<H: Host>(host: &H, job: &AttemptJob, folder: &AttemptFolder) -> R
         }
     };
     let redactor = Redactor::new(binding.secrets.values().map(String::as_str));
-    let capture = host.capture(job, redactor)?;
+    let capture = host.capture(job, redactor);
     let started = host.start(Launch { job, line: &line, call: call.as_ref(), folder })?;
     let Started { process, watch, confined } = started;
     let limits = Limits::new(&job.spec.resources, folder.work());

@@ -139,8 +139,8 @@ fn environment(
         set(name, value.clone());
     }
     set("PATH", surroundings.search_path.to_owned());
-    set("HOME", text(folder.home()));
-    set("TMPDIR", text(&folder.tmp()));
+    set("HOME", text(folder.work()));
+    set("TMPDIR", text(folder.work()));
     set("LANG", "C.UTF-8".to_owned());
     set("TZ", "UTC".to_owned());
     set("PYTHONUNBUFFERED", "1".to_owned());

@@ -1,4 +1,4 @@
-//! The folder of an attempt: its working directory, with a place for outputs and temporary files.
+//! The folder of an attempt: its working directory, with a place for outputs.
 
 use std::fs;
 use std::io;
@@ -9,15 +9,16 @@ use std::path::PathBuf;
 use liminal_schemas::name::RunId;
 use liminal_schemas::unit::Unit;
 
-/// How often a parent folder may vanish under our hands: another step of the run, when done, removes it if it is empty.
-const CREATE_TRIES: u32 = 20;
-
-/// `work/<run>/<step>/<n>/`, or `work/<run>/<step>.<item>/<n>/`, the only place a step may write to, and beside it `<n>.in/` with what it may read.
+/// `work/<run>/<step>.<n>/`, or `work/<run>/<step>.<item>.<n>/`, the only place a step may write to, and beside it `….in/` with what it may
+/// read. The folder serves as home and for temporary files too: each folder more is felt by short steps.
 ///
 /// Inputs are outside the folder on purpose: large ones are hard links into the store, which the step must have no way
 /// to write to.
 #[derive(Clone, Debug)]
 pub struct AttemptFolder {
+    run: PathBuf,
+    unit: String,
+    attempt: u32,
     work: PathBuf,
     inputs: PathBuf,
 }
@@ -25,12 +26,14 @@ pub struct AttemptFolder {
 impl AttemptFolder {
     /// The folder of an attempt below `root`. Creates nothing.
     pub fn new(root: &Path, run: &RunId, unit: &Unit, attempt: u32) -> Self {
-        let name = match unit.item {
+        let unit = match unit.item {
             None => unit.step.segment().into_owned(),
             Some(item) => format!("{}.{item}", unit.step.segment()),
         };
-        let step = root.join(run.as_str()).join(name);
-        Self { work: step.join(attempt.to_string()), inputs: step.join(format!("{attempt}.in")) }
+        let run = run_folder(root, run);
+        let work = run.join(format!("{unit}.{attempt}"));
+        let inputs = run.join(format!("{unit}.{attempt}.in"));
+        Self { run, unit, attempt, work, inputs }
     }
 
     /// The working directory.
@@ -43,69 +46,61 @@ impl AttemptFolder {
         self.work.join("out")
     }
 
-    /// Where temporary files go.
-    pub fn tmp(&self) -> PathBuf {
-        self.work.join("tmp")
-    }
-
-    /// The home directory: the working directory itself, since each folder less is felt by short steps.
-    pub fn home(&self) -> &Path {
-        &self.work
-    }
-
     /// Where an input is put.
     pub fn input(&self, name: &str) -> PathBuf {
         self.inputs.join(name)
     }
 
-    /// Creates the folder, after wiping what earlier attempts of the step left.
+    /// Creates the folder, after wiping what earlier attempts at the same left. The places for inputs and outputs are made
+    /// only where there are some.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn create(&self, with_inputs: bool) -> io::Result<()> {
-        if let Some(step) = self.work.parent()
-            && step.exists()
-        {
-            for left in fs::read_dir(step)? {
-                remove_tree(&left?.path())?;
-            }
+    pub fn create(&self, with_inputs: bool, with_outputs: bool) -> io::Result<()> {
+        for earlier in 1..self.attempt {
+            remove_tree(&self.run.join(format!("{}.{earlier}", self.unit)))?;
+            remove_tree(&self.run.join(format!("{}.{earlier}.in", self.unit)))?;
         }
-        create_persistently(&self.work)?;
-        fs::create_dir(self.out())?;
-        fs::create_dir(self.tmp())?;
+        match fs::create_dir(&self.work) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.run)?;
+                fs::create_dir(&self.work)?;
+            }
+            // This very attempt was begun before, by a process that died.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                remove_tree(&self.work)?;
+                remove_tree(&self.inputs)?;
+                fs::create_dir(&self.work)?;
+            }
+            other => other?,
+        }
+        if with_outputs {
+            fs::create_dir(self.out())?;
+        }
         if with_inputs {
             fs::create_dir(&self.inputs)?;
         }
         Ok(())
     }
 
-    /// Removes the folder, and those of its step and run when they are empty now.
+    /// Removes the folder.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn remove(&self) -> io::Result<()> {
         remove_tree(&self.work)?;
-        remove_tree(&self.inputs)?;
-        if let Some(step) = self.work.parent()
-            && fs::remove_dir(step).is_ok()
-            && let Some(run) = step.parent()
-        {
-            // Other steps of the run may be at work in it.
-            let _ = fs::remove_dir(run);
-        }
-        Ok(())
+        remove_tree(&self.inputs)
     }
 }
 
-fn create_persistently(folder: &Path) -> io::Result<()> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match fs::create_dir_all(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < CREATE_TRIES => {}
-            other => return other,
-        }
-    }
+fn run_folder(root: &Path, run: &RunId) -> PathBuf {
+    root.join(run.as_str())
+}
+
+/// Removes the folder of a run that has ended, unless something in it was left for people to look at.
+pub(crate) fn remove_run(root: &Path, run: &RunId) {
+    // It is not empty then, or was never made.
+    let _ = fs::remove_dir(run_folder(root, run));
 }
 
 /// Removes a file or a folder with all in it, also folders that are read-only. Nothing there is fine.

@@ -72,7 +72,7 @@ impl<S: ObjectStore> Copy<S> {
             let mib = u32::try_from(self.bytes >> 20).unwrap_or(u32::MAX);
             let pause = EVERY + MORE_PER_MIB.saturating_mul(mib);
             let ended = tokio::time::timeout(pause, &mut end).await.is_ok();
-            let copied = self.copy(ended).await;
+            let copied = self.copy().await;
             if ended {
                 return copied;
             }
@@ -80,11 +80,10 @@ impl<S: ObjectStore> Copy<S> {
         }
     }
 
-    /// Copies the file if it has grown; an empty one at the end alone.
-    async fn copy(&mut self, last: bool) -> Result<(), StoreError> {
+    /// Copies the file if it has grown. What printed nothing leaves no log.
+    async fn copy(&mut self) -> Result<(), StoreError> {
         let content = tokio::fs::read(&self.file).await.unwrap_or_default();
-        let is_new = content.len() != self.bytes || (last && self.version.is_none());
-        if !is_new {
+        if content.len() == self.bytes {
             return Ok(());
         }
         let written = match &self.version {

@@ -40,6 +40,7 @@ use crate::attempt::carry::not_started;
 use crate::attempt::command::Code;
 use crate::attempt::command::Surroundings;
 use crate::attempt::failure;
+use crate::attempt::folder::remove_run;
 use crate::attempt::folder::remove_tree;
 use crate::attempt::outputs::FoundOutput;
 use crate::attempt::process::Process;
@@ -179,7 +180,7 @@ impl Executor for AwsExecutor {
         if let Some(left) = left {
             job.timeout = job.timeout.min(left.saturating_sub(MARGIN));
         }
-        let file = self.shared.log_file(&job);
+        let (file, run) = (self.shared.log_file(&job), job.run.clone());
         let log = FollowedLog::start(self.shared.store.clone(), file.clone(), &job);
         let here = Arc::new(Here { shared: self.shared.clone(), is_cut });
         let carried = carry(&here, job);
@@ -190,6 +191,8 @@ impl Executor for AwsExecutor {
                 Err(_) => AttemptOutcome::Failed(unsent()),
             },
         };
+        // A machine that stays warm serves many runs.
+        remove_run(here.work_root(), &run);
         let told = match self.deadline {
             None => Ok(log.finish().await),
             Some(deadline) => {
@@ -303,10 +306,9 @@ impl Host for Here {
         })
     }
 
-    fn capture(&self, job: &AttemptJob, redactor: Redactor) -> Result<Capture, Failure> {
-        let capture = Capture::create(&self.shared.log_file(job), redactor, DEFAULT_LOG_BYTES)
-            .map_err(|error| failure::infrastructure("making the log", &error))?;
-        Ok(capture.echoing(Box::new(io::stderr())))
+    fn capture(&self, job: &AttemptJob, redactor: Redactor) -> Capture {
+        let capture = Capture::new(self.shared.log_file(job), redactor, DEFAULT_LOG_BYTES);
+        capture.echoing(Box::new(io::stderr()))
     }
 
     fn start(&self, launch: Launch<'_>) -> Result<Started<()>, Failure> {

@@ -285,6 +285,7 @@ where
                 if let Some(result) = self.runner.result(&self.pipeline, &self.run).await? {
                     self.tasks.shutdown().await;
                     self.purge()?;
+                    self.runner.platform().executor().run_ended(&self.run);
                     return Ok(Driven::Finished(result));
                 }
                 if let Err(error) = self.fill().await {
@@ -303,7 +304,8 @@ where
                     None => {}
                 }
             }
-            let due = self.next_due()?;
+            let full = self.slots.are_taken() || self.waiting.is_some() || self.ending.is_some();
+            let due = if full { None } else { self.next_due()? };
             if due.is_none() && self.tasks.is_empty() {
                 // No message is left, though the run has not ended: whatever was lost is derived again, once.
                 if swept_idle {
@@ -314,7 +316,6 @@ where
                 continue;
             }
             let environment = self.environment;
-            let full = self.slots.are_taken() || self.waiting.is_some() || self.ending.is_some();
             tokio::select! {
                 Some(joined) = self.tasks.join_next() => self.acknowledge(joined).await,
                 () = environment.queue.sent(), if !full => {}

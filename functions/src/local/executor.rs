@@ -10,6 +10,7 @@ use std::time::Duration;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::map::ListedObject;
+use liminal_schemas::name::RunId;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::Failure;
@@ -31,6 +32,7 @@ use crate::attempt::carry::carry;
 use crate::attempt::carry::not_started;
 use crate::attempt::command::Surroundings;
 use crate::attempt::failure;
+use crate::attempt::folder::remove_run;
 use crate::attempt::outputs::FoundOutput;
 use crate::attempt::process::Process;
 use crate::attempt::redact::Redactor;
@@ -118,6 +120,10 @@ impl Executor for LocalExecutor {
     async fn execute(&self, job: AttemptJob) -> AttemptOutcome {
         carry(&self.machine, job).await
     }
+
+    fn run_ended(&self, run: &RunId) {
+        remove_run(&self.machine.work, run);
+    }
 }
 
 impl Host for Machine {
@@ -172,10 +178,9 @@ impl Host for Machine {
         outputs.iter().try_for_each(|output| self.artifacts.keep(output))
     }
 
-    fn capture(&self, job: &AttemptJob, redactor: Redactor) -> Result<Capture, Failure> {
+    fn capture(&self, job: &AttemptJob, redactor: Redactor) -> Capture {
         let log = self.objects.join(keys::attempt_log(&job.pipeline, &job.run, &job.unit, job.attempt));
-        Capture::create(&log, redactor, DEFAULT_LOG_BYTES)
-            .map_err(|error| failure::infrastructure("making the log", &error))
+        Capture::new(log, redactor, DEFAULT_LOG_BYTES)
     }
 
     fn start(&self, launch: Launch<'_>) -> Result<Started<Watched>, Failure> {

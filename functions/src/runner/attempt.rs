@@ -65,15 +65,9 @@ impl<P: Platform> Runner<P> {
             self.end_early(context, why, Some(&unit.step)).await?;
             return Ok(Handled::Done);
         }
+        // Most often nobody was at it before: the first attempt is opened without looking, which fails when somebody was.
+        let mut history = History::default();
         loop {
-            let mut history = match self.history(context, unit).await {
-                Ok(history) => history,
-                Err(error) if error.is_corrupt() => {
-                    self.fail_poisoned(context, unit, describe(&error)).await?;
-                    return Ok(Handled::Done);
-                }
-                Err(error) => return Err(error.into()),
-            };
             let now = self.platform.clock().now();
             let is_dead = |record: &AttemptRecord| self.platform.is_dead(&record.worker);
             match attempt::decide(&spec.retries, &history, now, is_dead) {
@@ -100,7 +94,15 @@ impl<P: Platform> Runner<P> {
                         let outcome = self.execute(context, attempt, timeout, stop).await;
                         return self.conclude(context, attempt, history, outcome).await;
                     }
-                    // Somebody else opened it: look again at what is to be done.
+                    // Somebody else opened it: what is to be done follows from what is there.
+                    history = match self.history(context, unit).await {
+                        Ok(history) => history,
+                        Err(error) if error.is_corrupt() => {
+                            self.fail_poisoned(context, unit, describe(&error)).await?;
+                            return Ok(Handled::Done);
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
                 }
             }
         }

@@ -10,6 +10,7 @@ use liminal_schemas::run::CommitStatus;
 use liminal_schemas::run::DirectoryListing;
 use liminal_schemas::run::RUN_SCHEMA;
 use liminal_schemas::step::ArtifactKind;
+use liminal_schemas::step::CachePolicy;
 use liminal_schemas::step::StepSpec;
 
 use super::Runner;
@@ -89,10 +90,11 @@ impl<P: Platform> Runner<P> {
     /// Ends a step that did its work, and leaves the result for later runs.
     pub(super) async fn settle_and_cache(&self, context: &RunContext, commit: Commit) -> Result<(), RunnerError> {
         let entry = cache_entry(context, &commit);
+        let ages = context.spec(&commit.step).is_some_and(|spec| spec.cache != CachePolicy::On);
         if self.settle(context, commit).await? == Winner::Ours
             && let Some((key, entry)) = entry
         {
-            self.leave(&key, &entry).await?;
+            self.leave(&key, &entry, ages).await?;
         }
         Ok(())
     }
@@ -108,8 +110,8 @@ impl<P: Platform> Runner<P> {
     }
 
     /// Leaves a result for later runs. A step that ran found no entry it could use, or was told to use none: its result
-    /// takes the place of the one that is there.
-    async fn leave(&self, key: &Digest, entry: &CacheEntry) -> Result<(), RunnerError> {
+    /// takes the place of another one that is there, and of the same one where results age.
+    async fn leave(&self, key: &Digest, entry: &CacheEntry, ages: bool) -> Result<(), RunnerError> {
         let store = self.platform.store();
         let object = keys::cache(key);
         let bytes = documents::encode(&object, entry)?;
@@ -117,6 +119,10 @@ impl<P: Platform> Runner<P> {
             Put::Created(_) => {}
             Put::Exists => {
                 if let Some(there) = store.get(&object).await? {
+                    let earlier: Option<CacheEntry> = serde_json::from_slice(&there.bytes).ok();
+                    if !ages && earlier.is_some_and(|earlier| earlier.has_result_of(entry)) {
+                        return Ok(());
+                    }
                     // Whoever wins, the entry holds the result of a step that just ran.
                     store.put_if_match(&object, &bytes, &there.etag).await?;
                 }
