@@ -68,18 +68,18 @@ impl Origin {
         self.view.record.run.clone()
     }
 
-    /// The steps that run again when all from one step on do: that step, those behind it, and those to which another value of a
+    /// The steps that run again when all from some steps on do: these, those behind them, and those to which another value of a
     /// parameter makes a difference.
     pub(crate) fn fresh_from(
         &self,
         environment: &Environment,
         release: &Release,
-        step: &StepName,
+        steps: &BTreeSet<StepName>,
         params: &BTreeMap<FieldName, Value>,
     ) -> Result<BTreeSet<StepName>, CliError> {
         let graph = environment.graph(release)?;
-        let mut fresh: BTreeSet<StepName> = graph.descendants(step).into_iter().cloned().collect();
-        fresh.insert(step.clone());
+        let mut fresh: BTreeSet<StepName> = steps.iter().flat_map(|step| graph.descendants(step)).cloned().collect();
+        fresh.extend(steps.iter().cloned());
         fresh.extend(self.changed_by(release, params));
         Ok(fresh)
     }

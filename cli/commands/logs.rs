@@ -42,8 +42,13 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> CommandResult {
     let records = environment.records();
     let (name, step) = target(&records, &args.target).await?;
     let view = records.view(&name).await?;
+    // One that is a pipeline stands for all of its steps.
+    let named = |named: &StepName| -> Vec<StepName> {
+        let order = environment.graph(&view.release).map(|graph| graph.order().to_vec()).unwrap_or_default();
+        order.into_iter().filter(|step| step == named || step.is_within(named)).collect()
+    };
     let steps: Vec<StepName> = match &step {
-        Some(step) if view.release.steps.contains_key(step) => vec![step.clone()],
+        Some(step) if !named(step).is_empty() => named(step),
         Some(step) => {
             let names: Vec<&str> = view.release.steps.keys().map(StepName::as_str).collect();
             return Err(CliError::new(format!("run {} has no step `{step}`", name.run))

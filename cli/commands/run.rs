@@ -13,6 +13,8 @@ use liminal_schemas::run::TriggerObject;
 use liminal_schemas::step::InputSource;
 use liminal_schemas::step::StepSpec;
 use liminal_schemas::time::UtcTime;
+use liminal_schemas::trigger::Trigger;
+use liminal_schemas::trigger::TriggerSource;
 
 use crate::app::Context;
 use crate::args::Format;
@@ -23,6 +25,7 @@ use crate::exit_code::ExitCode;
 use crate::platform::Carry;
 use crate::platform::Environment;
 use crate::project;
+use crate::project::Project;
 use crate::redriving::Origin;
 use crate::run_params;
 use crate::run_params::ParamArgs;
@@ -85,7 +88,26 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> CommandResult {
     let given = Given { run: environment.new_run_id()?, release, canary: None, source: project.snapshot.version() };
     let (record, carry) = record(context, &environment, given, args).await?;
     environment.prepare_run(context, &project, &record, release).await?;
-    environment.start_run(context, release, record, carry).await
+    let ended = environment.start_run(context, release, record, carry).await?;
+    say_who_waits(context, &project, &release.pipeline);
+    Ok(ended)
+}
+
+/// Says which pipelines wait for the end of such a run: on this machine, only `liminal dev` starts them.
+fn say_who_waits(context: &Context, project: &Project, ended: &PipelineName) {
+    let waits = |release: &&Release| {
+        let of_end =
+            |trigger: &Trigger| matches!(&trigger.on, TriggerSource::Finished { pipeline, .. } if pipeline == ended);
+        release.triggers.iter().any(of_end)
+    };
+    let waiting: Vec<&str> =
+        project.loaded.resolved.releases.values().filter(waits).map(|release| release.pipeline.as_str()).collect();
+    if !waiting.is_empty() {
+        let names = waiting.join(", ");
+        context.printer.say(&format!(
+            "Waits for ends of {ended}: {names}. Here `liminal dev` starts what waits, as far as it is live."
+        ));
+    }
 }
 
 /// Refuses flags that mean nothing where the run would be.
@@ -164,9 +186,9 @@ async fn record(
     let mut fresh = known_steps(release, &args.fresh)?;
     let redrives = match &args.from {
         Some(step) => {
-            known_steps(release, std::slice::from_ref(step))?;
+            let steps = known_steps(release, std::slice::from_ref(step))?;
             let origin = Origin::newest(environment, &release.pipeline).await?;
-            fresh.extend(origin.fresh_from(environment, release, step, &params)?);
+            fresh.extend(origin.fresh_from(environment, release, &steps, &params)?);
             Some(origin.run())
         }
         None => None,
@@ -226,9 +248,13 @@ pub(super) async fn trigger_object(
     Ok(Some(TriggerObject { uri: file.to_owned(), version: None, artifact }))
 }
 
+/// The steps that are named. One that is a pipeline stands for all of its steps.
 pub(super) fn known_steps(release: &Release, steps: &[StepName]) -> Result<BTreeSet<StepName>, CliError> {
-    match steps.iter().find(|step| !release.steps.contains_key(*step)) {
-        None => Ok(steps.iter().cloned().collect()),
+    let stands_for = |named: &StepName| -> Vec<StepName> {
+        release.steps.keys().filter(|step| *step == named || step.is_within(named)).cloned().collect()
+    };
+    match steps.iter().find(|step| stands_for(step).is_empty()) {
+        None => Ok(steps.iter().flat_map(stands_for).collect()),
         Some(step) => {
             let names: Vec<&str> = release.steps.keys().map(StepName::as_str).collect();
             Err(CliError::new(format!("pipeline {} has no step `{step}`", release.pipeline))

@@ -39,6 +39,7 @@ fn the_end_of_a_run_starts_another_while_dev_runs() {
     let _ = project.liminal(&["apply", "--auto-approve"]).exits(0);
     let _ = project.liminal(&["run", "train", "--live"]).exits(0);
     assert!(runs(&project, "score", &[]).is_empty(), "nobody is there to start it");
+    let _ = project.liminal(&["run", "train"]).exits(0).says("Waits for ends of train: mend, score");
     let dev = Dev::start(&project, &[]);
     let _ = dev.says("3 pipelines live").contains("ends of 1 pipeline are waited for");
     let _ = project.liminal(&["run", "train", "--live"]).exits(0);

@@ -93,6 +93,10 @@ fn a_step_that_is_a_pipeline_runs_as_steps_of_its_own() {
     let status = project.json(&["status", "-o", "json"]);
     assert_eq!(status["commits"]["features/double"]["status"], "cached", "{status}");
     assert_eq!(status["commits"]["features/split/cut"]["status"], "succeeded");
+    let whole = project.json(&["run", "train", "--from", "features", "-o", "json"]);
+    assert_eq!(whole["commits"]["features/double"]["status"], "succeeded", "the name of a pipeline is all its steps");
+    assert_eq!(whole["commits"]["fetch"]["status"], "cached");
+    let _ = project.liminal(&["logs", "features"]).exits(0).prints("features/double").prints("features/sweep");
     let _ = project.liminal(&["run", "train", "--set", "words=4"]).exits(0);
     let _ = project.liminal(&["why", "features/double"]).exits(0).prints("inputs.rows");
     let _ = project.liminal(&["run", "train", "--set", "full=false"]).exits(0);

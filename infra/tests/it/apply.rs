@@ -125,12 +125,15 @@ proptest! {
     }
 }
 
+/// Edits: of a step, by pipeline and step, or of the requirements file; each with its version.
+type Edits = Vec<(Option<(usize, usize)>, u8)>;
+
 /// Sets of edits that do not meet, each in two orders: a step has at most one, and so has the requirements file.
-fn two_orders() -> impl Strategy<Value = (Vec<(Option<(usize, usize)>, u8)>, Vec<(Option<(usize, usize)>, u8)>)> {
+fn two_orders() -> impl Strategy<Value = (Edits, Edits)> {
     let place = prop::option::weighted(0.9, (0..3_usize, 0..3_usize));
     let edits = prop::collection::btree_map(place, 0..4_u8, 1..8);
     edits.prop_flat_map(|edits| {
-        let edits: Vec<_> = edits.into_iter().collect();
+        let edits: Edits = edits.into_iter().collect();
         (Just(edits.clone()).prop_shuffle(), Just(edits).prop_shuffle())
     })
 }

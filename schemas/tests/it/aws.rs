@@ -212,16 +212,16 @@ pipelines:
       hint: known keys: project, owner, description, extends, include, environments, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:8:5 L0201 a pipeline has no key `bucket`
       hint: it is a key of an environment on AWS, and of `object:` in a trigger
-      hint: known keys: description, owner, params, env, python, defaults, triggers, deadline, overlap, max_concurrent_runs, steps, finally
+      hint: known keys: description, owner, params, env, python, defaults, inputs, outputs, triggers, deadline, overlap, max_concurrent_runs, steps, finally
     liminal.yml:9:5 L0201 a pipeline has no key `image`
       hint: a container image is named by a step, or under `fargate:` of an environment on AWS
-      hint: known keys: description, owner, params, env, python, defaults, triggers, deadline, overlap, max_concurrent_runs, steps, finally
+      hint: known keys: description, owner, params, env, python, defaults, inputs, outputs, triggers, deadline, overlap, max_concurrent_runs, steps, finally
     liminal.yml:10:27 L0201 a step has no key `triggers`
       hint: triggers belong to a pipeline, which starts as a whole
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     liminal.yml:10:41 L0201 a step has no key `schedule`
       hint: write it in a pipeline, under `triggers:`: `triggers: [{schedule: "cron(0 6 * * ? *)"}]`
-      hint: known keys: phase, description, run, call, gate, register, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
+      hint: known keys: phase, description, run, call, gate, register, pipeline, params, code, inputs, outputs, metrics, plots, map, after, when, retries, timeout, resources, compute, image, cache, env, python
     "#);
 }
 

@@ -118,7 +118,7 @@ fn steps() -> impl Strategy<Value = Vec<(String, Vec<String>)>> {
                 format!("run: [cp, a{number}, \"{{{{ outputs.out }}}}\"]"),
                 "outputs: {out: out.txt}".to_owned(),
                 format!("retries: {retries}"),
-                format!("cache: {}", if cached { "on" } else { "off" }),
+                format!("cache: {cached}"),
             ];
             if !inputs.is_empty() {
                 lines.push(format!("inputs: {{{}}}", inputs.join(", ")));

@@ -6,6 +6,7 @@
 mod conditions;
 mod containment;
 mod files;
+mod given;
 mod inputs;
 mod interface;
 mod map;
@@ -20,6 +21,7 @@ mod settings;
 mod step;
 mod templates;
 mod triggers;
+mod wiring;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -181,7 +183,7 @@ impl<'a> Resolver<'a> {
         let nesting = self.alone(pipeline);
         let scope = self.scope(name, pipeline, nesting);
         let (specs, _) = self.steps_of(&scope);
-        self.findings.extend(nesting::clash(&scope, &specs));
+        self.findings.extend(wiring::clash(&scope, &specs));
         let triggers = self.triggers(&scope, &specs);
         let secrets = self.secrets_of(&specs);
         let release = Release {
@@ -233,7 +235,7 @@ impl<'a> Resolver<'a> {
             }
         }
         self.check_order(scope, &mut edges);
-        nesting::wire(scope, &mut specs);
+        wiring::wire(scope, &mut specs);
         self.note_used_params(scope, &used);
         (specs, used)
     }

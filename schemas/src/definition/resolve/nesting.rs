@@ -7,34 +7,25 @@ use std::collections::BTreeSet;
 use crate::definition::model::ActionDefinition;
 use crate::definition::model::Entry;
 use crate::definition::model::PipelineDefinition;
-use crate::finding::Code;
-use crate::finding::Finding;
-use crate::finding::Span;
-use crate::finding::Spanned;
 use crate::name::FieldName;
 use crate::name::StepName;
-use crate::release::ParamSpec;
 use crate::step::ArtifactKind;
 use crate::step::Condition;
 use crate::step::InputSource;
 use crate::step::Names;
 use crate::step::ParamBinding;
 use crate::step::StepSpec;
-use crate::suggestion::closest;
-use crate::value::Value;
-use crate::value::ValueType;
 
 use super::Edges;
-use super::Peer;
 use super::Resolver;
 use super::Scope;
 use super::Sub;
 use super::inputs::Found;
 use super::inputs::Referrer;
-use super::inputs::no_param;
 
 /// What a required input of a pipeline is written as.
-const KINDS: [(&str, ArtifactKind); 2] = [("file", ArtifactKind::File), ("directory", ArtifactKind::Directory)];
+pub(super) const KINDS: [(&str, ArtifactKind); 2] =
+    [("file", ArtifactKind::File), ("directory", ArtifactKind::Directory)];
 
 /// Where a pipeline stands: by itself, or as a step of another one.
 #[derive(Clone, Default)]
@@ -59,7 +50,7 @@ impl Nesting {
     }
 
     /// What a parameter of the pipeline stands for; none for the one of the run that has its name.
-    fn param(&self, name: &FieldName) -> Option<ParamBinding> {
+    pub(super) fn param(&self, name: &FieldName) -> Option<ParamBinding> {
         self.params.get(name).cloned()
     }
 }
@@ -79,7 +70,7 @@ pub(super) fn is_part_only(pipeline: &PipelineDefinition) -> bool {
     pipeline.inputs.values().any(|entry| required(&entry.value.value).is_some())
 }
 
-fn required(text: &str) -> Option<ArtifactKind> {
+pub(super) fn required(text: &str) -> Option<ArtifactKind> {
     KINDS.iter().find(|(word, _)| *word == text).map(|(_, kind)| *kind)
 }
 
@@ -137,241 +128,4 @@ impl<'a> Resolver<'a> {
         used.extend(inside.into_iter().filter(open));
         specs
     }
-
-    fn bound_params(
-        &mut self,
-        step: Referrer<'_, 'a>,
-        (inner, key): (&'a PipelineDefinition, &'a Span),
-        used: &mut BTreeSet<FieldName>,
-    ) -> BTreeMap<FieldName, ParamBinding> {
-        let Referrer { scope, peer } = step;
-        let known = super::params::effective(self.definition, inner);
-        let mut bound = BTreeMap::new();
-        for (name, entry) in &peer.definition.params {
-            let Some(spec) = known.get(name) else {
-                let finding = unknown("parameter", name, known.keys().copied(), &entry.key);
-                self.findings.push(finding.related(key, "the pipeline is here"));
-                continue;
-            };
-            let binding = match &entry.value.value {
-                Value::Text(text) if text.starts_with("params.") => {
-                    self.passed_on(scope, (name, spec), &entry.value, used)
-                }
-                _ => self.fixed((name, spec), &entry.value),
-            };
-            bound.extend(binding.map(|binding| (name.clone(), binding)));
-        }
-        for (name, spec) in &known {
-            if peer.definition.params.contains_key(*name) {
-                continue;
-            }
-            let binding = match inner.params.get(*name) {
-                None => scope.nesting.param(name),
-                Some(_) if spec.default.is_some() => spec.default.clone().map(ParamBinding::Value),
-                Some(declared) => {
-                    let message =
-                        format!("step {} gives parameter `{name}` no value, and it has no default", peer.name);
-                    self.findings.push(
-                        Finding::error(Code::MissingKey, peer.key, message)
-                            .related(&declared.key, "it is declared here")
-                            .hint(format!("set it: `params: {{{name}: VALUE}}`")),
-                    );
-                    None
-                }
-            };
-            bound.extend(binding.map(|binding| ((*name).clone(), binding)));
-        }
-        // A parameter that is passed on under its own name is that of the run.
-        bound.retain(|name, binding| *binding != ParamBinding::Param(name.clone()));
-        bound
-    }
-
-    /// A parameter of the outer pipeline that is passed on.
-    fn passed_on(
-        &mut self,
-        scope: &Scope<'a>,
-        (name, spec): (&FieldName, &ParamSpec),
-        given: &Spanned<Value>,
-        used: &mut BTreeSet<FieldName>,
-    ) -> Option<ParamBinding> {
-        let text = given.value.to_string();
-        let outer = text.strip_prefix("params.").unwrap_or_default();
-        let Some((outer, outer_spec)) = scope.params.iter().find(|(known, _)| known.as_str() == outer) else {
-            self.findings.push(no_param(scope, outer, &given.span));
-            return None;
-        };
-        used.insert((*outer).clone());
-        let fits = match (outer_spec.value_type, spec.value_type) {
-            (ValueType::Int, ValueType::Float) => true,
-            (outer, inner) => outer == inner,
-        };
-        let default = outer_spec.default.clone();
-        let problem = if fits {
-            let coerced = default.map(|value| value.coerce(spec.value_type).unwrap_or_else(|value| value));
-            coerced.and_then(|value| spec.problem_with(&value))
-        } else {
-            Some(format!("`params.{outer}` has the type {}, and {} is needed", outer_spec.value_type, spec.value_type))
-        };
-        if let Some(problem) = problem {
-            let message = format!("the value of parameter `{name}` is not allowed: {problem}");
-            self.findings.push(Finding::error(Code::ParamValue, &given.span, message));
-            return None;
-        }
-        Some(scope.nesting.param(outer).unwrap_or_else(|| ParamBinding::Param((*outer).clone())))
-    }
-
-    fn fixed(&mut self, (name, spec): (&FieldName, &ParamSpec), given: &Spanned<Value>) -> Option<ParamBinding> {
-        let value = given.value.clone().coerce(spec.value_type).unwrap_or_else(|given| given);
-        if let Some(problem) = spec.problem_with(&value) {
-            let message = format!("the value of parameter `{name}` is not allowed: {problem}");
-            let finding = Finding::error(Code::ParamValue, &given.span, message);
-            self.findings.push(finding.hint("a parameter of this pipeline is passed on by `params.NAME`"));
-            return None;
-        }
-        Some(ParamBinding::Value(value))
-    }
-
-    fn bound_inputs(
-        &mut self,
-        step: Referrer<'_, 'a>,
-        (inner, key): (&'a PipelineDefinition, &'a Span),
-        edges: &mut Edges<'a>,
-    ) -> BTreeMap<FieldName, Found> {
-        let peer = step.peer;
-        let mut bound = BTreeMap::new();
-        for (name, entry) in &peer.definition.inputs {
-            let found = self.reference(step, &entry.value, edges);
-            let Some(declared) = inner.inputs.get(name) else {
-                let finding = unknown("input", name, inner.inputs.keys(), &entry.key);
-                self.findings.push(finding.related(key, "the pipeline is here"));
-                continue;
-            };
-            let Some(found) = found else { continue };
-            if let InputSource::Param { .. } = found.source {
-                let message = format!("`{}` is a parameter, and the inputs of a pipeline are files", entry.value.value);
-                let finding = Finding::error(Code::InvalidValue, &entry.value.span, message);
-                self.findings
-                    .push(finding.hint(format!("pass it on under `params:`: `{{{name}: {}}}`", entry.value.value)));
-                continue;
-            }
-            let wanted = match required(&declared.value.value) {
-                Some(kind) => Some(kind),
-                None => self.default_input(&declared.value).and_then(|found| found.kind),
-            };
-            if let (Some(wanted), Some(given)) = (wanted, found.kind)
-                && wanted != given
-            {
-                let word = |kind| KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| word);
-                let message = format!("the input `{name}` is a {}, and this is a {}", word(wanted), word(given));
-                self.findings.push(
-                    Finding::error(Code::InvalidValue, &entry.value.span, message)
-                        .related(&declared.key, "it is declared here"),
-                );
-            }
-            bound.insert(name.clone(), found);
-        }
-        for (name, declared) in &inner.inputs {
-            if peer.definition.inputs.contains_key(name) {
-                continue;
-            }
-            if required(&declared.value.value).is_some() {
-                let message = format!("step {} does not give the input `{name}`, which the pipeline needs", peer.name);
-                self.findings.push(
-                    Finding::error(Code::MissingKey, peer.key, message)
-                        .related(&declared.key, "it is declared here")
-                        .hint(format!("give it: `inputs: {{{name}: STEP.OUTPUT}}`")),
-                );
-            } else {
-                bound.extend(self.default_input(&declared.value).map(|found| (name.clone(), found)));
-            }
-        }
-        bound
-    }
-}
-
-fn unknown<'n>(what: &str, name: &FieldName, known: impl Iterator<Item = &'n FieldName>, span: &Span) -> Finding {
-    let known: Vec<&str> = known.map(FieldName::as_str).collect();
-    let finding = Finding::error(Code::UnknownReference, span, format!("the pipeline has no {what} `{name}`"));
-    let finding = match closest(name.as_str(), known.iter().copied()) {
-        Some(meant) => finding.label(format!("did you mean `{meant}`?")),
-        None => finding,
-    };
-    match known.as_slice() {
-        [] => finding.hint(format!("it declares no {what}s")),
-        known => finding.hint(format!("its {what}s: {}", known.join(", "))),
-    }
-}
-
-/// Writes down what waits for what without data from it: a step that is a pipeline stands for its first steps where it waits,
-/// and for its last ones where others wait for it.
-pub(super) fn wire(scope: &Scope<'_>, specs: &mut BTreeMap<StepName, StepSpec>) {
-    for peer in scope.steps.values() {
-        let targets = peer.definition.after.iter().filter_map(|target| scope.steps.get(target.value.as_str()));
-        let targets: BTreeSet<StepName> = targets.flat_map(|target| last_of(scope, target, specs)).collect();
-        put_after(scope, peer, &targets, specs);
-    }
-    if !scope.nesting.finally {
-        return;
-    }
-    // All of it comes last in the run, and what stands under `finally:` in it comes last of that.
-    let body = scope.steps.values().filter(|peer| !peer.finally);
-    let body: BTreeSet<StepName> = body.flat_map(|peer| last_of(scope, peer, specs)).collect();
-    let followed: BTreeSet<StepName> =
-        body.iter().filter_map(|step| specs.get(step)).flat_map(StepSpec::parents).cloned().collect();
-    let last: BTreeSet<StepName> = body.difference(&followed).cloned().collect();
-    for peer in scope.steps.values().filter(|peer| peer.finally) {
-        put_after(scope, peer, &last, specs);
-    }
-}
-
-fn put_after(
-    scope: &Scope<'_>,
-    peer: &Peer<'_>,
-    targets: &BTreeSet<StepName>,
-    specs: &mut BTreeMap<StepName, StepSpec>,
-) {
-    for step in first_of(scope, peer, specs) {
-        if let Some(spec) = specs.get_mut(&step) {
-            spec.after.extend(targets.iter().filter(|target| **target != step).cloned());
-        }
-    }
-}
-
-/// The steps that a step stands for, but for those that end the run.
-fn steps_in<'s>(
-    scope: &'s Scope<'_>,
-    peer: &'s Peer<'_>,
-    specs: &'s BTreeMap<StepName, StepSpec>,
-) -> BTreeMap<&'s StepName, &'s StepSpec> {
-    let Some(full) = scope.full(peer.name) else { return BTreeMap::new() };
-    let last = scope.nesting.finally || peer.finally;
-    let within = |step: &StepName| *step == full || step.is_within(&full);
-    specs.iter().filter(|(step, spec)| within(step) && (last || !spec.finally)).collect()
-}
-
-fn first_of(scope: &Scope<'_>, peer: &Peer<'_>, specs: &BTreeMap<StepName, StepSpec>) -> Vec<StepName> {
-    let within = steps_in(scope, peer, specs);
-    let is_first = |spec: &StepSpec| !spec.parents().into_iter().any(|parent| within.contains_key(parent));
-    within.iter().filter(|(_, spec)| is_first(spec)).map(|(step, _)| (*step).clone()).collect()
-}
-
-fn last_of(scope: &Scope<'_>, peer: &Peer<'_>, specs: &BTreeMap<StepName, StepSpec>) -> Vec<StepName> {
-    let within = steps_in(scope, peer, specs);
-    let followed: BTreeSet<&StepName> = within.values().flat_map(|spec| spec.parents()).collect();
-    within.keys().filter(|step| !followed.contains(**step)).map(|step| (*step).clone()).collect()
-}
-
-/// What keeps the steps of pipelines in each other from having names of their own in the cloud.
-pub(super) fn clash(scope: &Scope<'_>, specs: &BTreeMap<StepName, StepSpec>) -> Option<Finding> {
-    let mut seen: BTreeMap<String, &StepName> = BTreeMap::new();
-    for step in specs.keys() {
-        if let Some(other) = seen.insert(step.as_str().replace('/', crate::aws::names::STEP_SEPARATOR), step) {
-            let top = |step: &StepName| step.as_str().split('/').next().map(str::to_owned).unwrap_or_default();
-            let (one, two) = (scope.steps.get(top(step).as_str())?, scope.steps.get(top(other).as_str())?);
-            let message = format!("steps {other} and {step} would have the same name in the cloud");
-            let finding = Finding::error(Code::DuplicateKey, one.key, message).related(two.key, "the other is here");
-            return Some(finding.hint("give one of them another name"));
-        }
-    }
-    None
 }
