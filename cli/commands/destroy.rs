@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &Context, args: &DestroyArgs) -> CommandResult 
         match environment.clear_if_empty(context, &options()).await? {
             Lived::Removed | Lived::Lives => {}
             Lived::Partly => {
-                context.printer.warn("runs that have not ended need some of it: destroy it again once they have")
+                context.printer.warn("runs that have not ended need some of it: destroy it again once they have");
             }
         }
     }

@@ -52,19 +52,15 @@ pub(crate) async fn run(context: &Context, args: &PromoteArgs) -> CommandResult 
     let source = applied.as_ref().map(|applied| applied.source.clone()).unwrap_or_default();
     let Some(commit) = source.commit.clone().filter(|_| !source.dirty) else {
         return Err(CliError::new(format!(
-            "{} has no commit to promote: nothing was applied, or a work tree was",
-            args_from
+            "{args_from} has no commit to promote: nothing was applied, or a work tree was"
         ))
         .hint(format!("`liminal apply -e {args_from} --rev HEAD` applies a commit")));
     };
     if from.is_rolled_back(&source).await? {
         let commit = units::short_commit(&commit);
-        return Err(CliError::new(format!(
-            "{} was rolled back from commit {commit}, which is not promoted",
-            args_from
-        ))
-        .hint("apply the commit that is to be promoted there first")
-        .exit(ExitCode::Refused));
+        return Err(CliError::new(format!("{args_from} was rolled back from commit {commit}, which is not promoted"))
+            .hint("apply the commit that is to be promoted there first")
+            .exit(ExitCode::Refused));
     }
     if let Some(applied) = &applied
         && let Some(why) = from.is_tried(applied).await?
