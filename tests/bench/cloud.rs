@@ -78,11 +78,9 @@ fn renderers() -> Vec<(String, Sample)> {
     write("cdk.json", "{\"app\": \"node app.js\", \"versionReporting\": false}".to_owned());
     write("serverless.yml", serverless());
     write("handler.py", "def handler(e, c): pass\n".to_owned());
-    write("template.json", sam_template());
-    let programs: [(&str, PathBuf, &[&str]); 3] = [
+    let programs: [(&str, PathBuf, &[&str]); 2] = [
         ("cdk synth", modules.join(".bin/cdk"), &["synth", "-q", "--no-notices"]),
         ("osls package", modules.join(".bin/osls"), &["package"]),
-        ("sam build", root.join("sam/bin/sam"), &["build", "-t", "template.json"]),
     ];
     let mut samples = Vec::new();
     for (name, program, args) in programs {
@@ -101,7 +99,6 @@ fn peer(program: &Path, args: &[&str], folder: &Path) -> Command {
     command.args(args).current_dir(folder).env("HOME", folder);
     let settings = [
         ("CDK_DISABLE_CLI_TELEMETRY", "true"),
-        ("SAM_CLI_TELEMETRY", "0"),
         ("DO_NOT_TRACK", "1"),
         ("SLS_NOTIFICATIONS_MODE", "off"),
         ("AWS_ACCESS_KEY_ID", "x"),
@@ -139,24 +136,4 @@ fn serverless() -> String {
         );
     }
     text
-}
-
-fn sam_template() -> String {
-    let resources: serde_json::Map<String, serde_json::Value> = (0..STEPS)
-        .map(|step| {
-            let queue = format!("arn:aws:sqs:us-east-1:123456789012:q{step}");
-            let function = serde_json::json!({
-                "Type": "AWS::Serverless::Function",
-                "Properties": {
-                    "CodeUri": "./", "Handler": "handler.handler", "Runtime": "python3.11",
-                    "Events": { "Q": { "Type": "SQS", "Properties": { "Queue": queue } } },
-                },
-            });
-            (format!("F{step}"), function)
-        })
-        .collect();
-    serde_json::json!({
-        "AWSTemplateFormatVersion": "2010-09-09", "Transform": "AWS::Serverless-2016-10-31", "Resources": resources,
-    })
-    .to_string()
 }

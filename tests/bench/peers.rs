@@ -20,7 +20,7 @@ pub fn python(name: &str) -> Option<Command> {
     let mut command = Command::new(program);
     // Some of them start further interpreters by name.
     let others = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::iter::once(folder).chain(std::env::split_paths(&others).map(PathBuf::from));
+    let path = std::iter::once(folder).chain(std::env::split_paths(&others));
     command.env("PATH", std::env::join_paths(path).expect("no folder has a colon in its name"));
     Some(command)
 }

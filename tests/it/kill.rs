@@ -51,7 +51,8 @@ fn start_slow(project: &Project) -> std::process::Child {
 
 fn find(folder: &std::path::Path, name: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    entries.flatten().any(|entry| entry.file_name() == name || find(&entry.path(), name))
+    let is_of = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&format!("{name}."));
+    entries.flatten().any(|entry| is_of(&entry) || find(&entry.path(), name))
 }
 
 fn digests(status: &serde_json::Value) -> BTreeMap<String, String> {

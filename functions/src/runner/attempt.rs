@@ -155,9 +155,14 @@ impl<P: Platform> Runner<P> {
         match store.put_if_absent(&key, &documents::encode(&key, &record)?).await? {
             Put::Created(_) => Ok(Some(record)),
             Put::Exists => {
-                let there: Option<documents::Versioned<AttemptRecord>> =
-                    documents::read(store, &key, RUN_SCHEMA).await?;
-                Ok(there.map(|there| there.document).filter(|there| there.nonce == record.nonce))
+                let there: Result<Option<documents::Versioned<AttemptRecord>>, StoreError> =
+                    documents::read(store, &key, RUN_SCHEMA).await;
+                match there {
+                    Ok(there) => Ok(there.map(|there| there.document).filter(|there| there.nonce == record.nonce)),
+                    // It is not ours, whatever it was to say.
+                    Err(error) if error.is_corrupt() => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
             }
         }
     }

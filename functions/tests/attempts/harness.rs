@@ -87,7 +87,7 @@ impl Place {
     }
 
     pub(crate) fn work(&self, attempt: u32) -> PathBuf {
-        self.config.root.join(format!("work/20261124-000000-test/train/{attempt}"))
+        self.config.root.join(format!("work/20261124-000000-test/train.{attempt}"))
     }
 
     pub(crate) fn object(&self, key: &str) -> PathBuf {

@@ -43,7 +43,7 @@ async fn a_corrupt_object_is_not_loaded() {
         let key = keys::artifact(&artifact.digest);
         let wanted = format!("object {key} is corrupt: expected {}, found sha256:", artifact.digest);
         assert!(failure.message.starts_with(&wanted), "{}", failure.message);
-        assert!(!place.work(1).with_file_name("1.in").join("data").exists());
+        assert!(!place.work(1).with_file_name("train.1.in").join("data").exists());
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_secret_without_a_value_is_named() {
     insta::assert_snapshot!(text, @r"
     user: secret `absent` has no value: the environment variable ABSENT is not set
     hint: set ABSENT where `liminal` is started
-    its work folder is kept: PLACE/state/work/20261124-000000-test/train/1
+    its work folder is kept: PLACE/state/work/20261124-000000-test/train.1
     ");
 }
 

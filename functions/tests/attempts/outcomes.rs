@@ -19,7 +19,7 @@ use crate::harness::gone;
 async fn a_step_that_succeeds_leaves_no_folder() {
     let place = Place::new();
     place.succeed(&Step::sh("mkdir ro; touch ro/file; chmod 555 ro")).await;
-    let left: Vec<_> = fs::read_dir(place.config.root.join("work")).expect("a folder").collect();
+    let left: Vec<_> = fs::read_dir(place.config.root.join("work/20261124-000000-test")).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -31,7 +31,7 @@ async fn a_step_that_fails_says_how_and_shows_its_last_lines() {
     user: `sh` exited with status 3
     out
     err
-    its work folder is kept: PLACE/state/work/20261124-000000-test/train/1
+    its work folder is kept: PLACE/state/work/20261124-000000-test/train.1
     ");
 }
 
@@ -81,7 +81,7 @@ async fn children_that_outlive_the_step_are_ended() {
 #[tokio::test]
 async fn a_child_that_left_the_group_delays_nothing_and_is_ended() {
     let place = Place::new();
-    let pid = place.path().join("state/work/20261124-000000-test/train/1/pid");
+    let pid = place.path().join("state/work/20261124-000000-test/train.1/pid");
     let step =
         Step::sh("setsid sh -c 'echo $$ > pid; sleep 60' & while ! test -s pid; do sleep 0.01; done; cat pid; exit 1");
     let failure = place.fail(&step).await;
@@ -142,12 +142,12 @@ async fn a_program_that_is_not_there_is_the_steps_fault() {
     insta::assert_snapshot!(place.fail_text(&Step::argv(&["no-such-program"])).await, @r"
     user: there is no program `no-such-program` on the PATH (/usr/bin:/bin)
     hint: if it is a file of the project, write it as ./no-such-program and name it under `code:`
-    its work folder is kept: PLACE/state/work/20261124-000000-test/train/1
+    its work folder is kept: PLACE/state/work/20261124-000000-test/train.1
     ");
     insta::assert_snapshot!(place.fail_text(&Step::argv(&["./train.sh"])).await, @r"
     user: there is no program `./train.sh`
     hint: if it is a file of the project, name it under `code:`
-    its work folder is kept: PLACE/state/work/20261124-000000-test/train/1
+    its work folder is kept: PLACE/state/work/20261124-000000-test/train.1
     ");
 }
 
@@ -225,12 +225,12 @@ async fn a_step_sees_a_clean_environment() {
     let text = lines.join("\n").replace(&place.path().to_string_lossy().into_owned(), "PLACE");
     insta::assert_snapshot!(text, @"
     GREETING=7 for train
-    HOME=PLACE/state/work/20261124-000000-test/train/1
+    HOME=PLACE/state/work/20261124-000000-test/train.1
     LANG=C.UTF-8
     LIMINAL_ATTEMPT=1
     LIMINAL_INPUT_SEED=7
-    LIMINAL_OUTPUTS=PLACE/state/work/20261124-000000-test/train/1/out
-    LIMINAL_OUTPUT_MODEL=PLACE/state/work/20261124-000000-test/train/1/out/models/m.bin
+    LIMINAL_OUTPUTS=PLACE/state/work/20261124-000000-test/train.1/out
+    LIMINAL_OUTPUT_MODEL=PLACE/state/work/20261124-000000-test/train.1/out/models/m.bin
     LIMINAL_PARAM_SEED=7
     LIMINAL_PARTITION=2027-01-15
     LIMINAL_PIPELINE=train
@@ -238,14 +238,14 @@ async fn a_step_sees_a_clean_environment() {
     LIMINAL_RUN=20261124-000000-test
     LIMINAL_SCHEDULED_TIME=2027-01-15T08:00:00.000Z
     LIMINAL_STEP=train
-    LIMINAL_WORK=PLACE/state/work/20261124-000000-test/train/1
+    LIMINAL_WORK=PLACE/state/work/20261124-000000-test/train.1
     MPLBACKEND=Agg
     PATH=/usr/bin:/bin
     PYTHONDONTWRITEBYTECODE=1
     PYTHONHASHSEED=0
     PYTHONUNBUFFERED=1
     PYTHONUTF8=1
-    TMPDIR=PLACE/state/work/20261124-000000-test/train/1/tmp
+    TMPDIR=PLACE/state/work/20261124-000000-test/train.1
     TZ=UTC
     ");
 }

@@ -40,7 +40,7 @@ async fn an_output_that_is_missing_is_named_with_what_was_written() {
         Step::sh("echo x > out/model.pkl; mkdir out/logs").output("model", "model.joblib").output("shards", "shards/");
     insta::assert_snapshot!(place.fail_text(&step).await, @r"
     user: the step did not write output `model` (expected a file at out/model.joblib) and output `shards` (expected a directory at out/shards); it wrote out/logs/, out/model.pkl
-    its work folder is kept: PLACE/state/work/20261124-000000-test/train/1
+    its work folder is kept: PLACE/state/work/20261124-000000-test/train.1
     ");
 }
 
@@ -61,7 +61,7 @@ async fn links_and_special_files_are_refused() {
     let inside = refused("mkdir out/model; ln -s /etc/passwd out/model/p", "model/")
         .await
         .replace(place.path().to_str().expect("UTF-8"), "PLACE");
-    insta::assert_snapshot!(inside, @"output `model` holds PLACE/state/work/20261124-000000-test/train/1/out/model/p, a symbolic link: links are not followed");
+    insta::assert_snapshot!(inside, @"output `model` holds PLACE/state/work/20261124-000000-test/train.1/out/model/p, a symbolic link: links are not followed");
 }
 
 #[tokio::test]

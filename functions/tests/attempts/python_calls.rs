@@ -129,7 +129,7 @@ async fn an_exception_shows_the_users_frames_and_names_the_line() {
       File "src/train.py", line 34, in deeper
         raise ValueError("seed %d is unlucky" % seed)
     ValueError: seed 13 is unlucky
-    its work folder is kept: PLACE/state/work/20261124-000000-test/train/1
+    its work folder is kept: PLACE/state/work/20261124-000000-test/train.1
     "#);
 }
 

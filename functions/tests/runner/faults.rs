@@ -83,7 +83,7 @@ async fn case_3_a_runner_that_is_killed_between_commit_and_sends_is_made_up_for_
     let mut again = Serving::start(&world, &world.emulator.env());
     assert!(again.handles(&queue, &message(&record, "first")));
     assert_eq!(world.deploy(&["messages", &world.queue(&release, "next")]), "1");
-    assert_eq!(world.attempts(&record, "first").await, ["1.json", "1.log"]);
+    assert_eq!(world.attempts(&record, "first").await, ["1.json"]);
     let key = keys::commit(&record.pipeline, &record.run, &step_name("first"));
     assert_eq!(world.object(&key).await, Some(commit));
     assert!(again.handles(&world.queue(&release, "next"), &message(&record, "next")));
@@ -221,7 +221,7 @@ async fn a_step_that_ends_its_worker_costs_an_attempt_and_the_next_has_a_new_one
     step.retries.jitter = 1.0;
     let mut alone = Alone::within(world, step).await;
     assert!(alone.handle());
-    assert_eq!(alone.world.attempts(&alone.record, "only").await, ["1.failed.json", "1.json", "1.log"]);
+    assert_eq!(alone.world.attempts(&alone.record, "only").await, ["1.failed.json", "1.json"]);
     while alone.world.commit(&alone.record, "only").await.is_none() {
         // The pause between attempts may not be over yet.
         alone.handle();

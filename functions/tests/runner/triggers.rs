@@ -230,7 +230,7 @@ async fn a_step_runs_as_a_task_and_a_task_that_is_killed_is_replaced() {
     let commit = world.commit(&record, "count").await.expect("a commit");
     assert_eq!(commit.outputs[&field("count")].digest, Digest::of_bytes(b"5"));
     let attempts = world.attempts(&record, "fetch").await;
-    let expected = ["1.failed.json", "1.json", "1.task.json", "2.json", "2.log", "2.task.json"];
+    let expected = ["1.failed.json", "1.json", "1.task.json", "2.json", "2.task.json"];
     assert_eq!(attempts.iter().filter(|name| *name != "1.log").collect::<Vec<_>>(), expected);
     // A task that is started once more for an attempt that is over does nothing, and says so by its status.
     let mut late = Running { child: fargate.run(&first.record), record: first.record };
