@@ -213,8 +213,9 @@ async fn a_call_is_made_in_a_process_of_its_own_each_time_with_libraries_importe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_ends_its_worker_costs_an_attempt_and_the_next_has_a_new_one() {
     let world = World::new().await;
-    let code = "import os, signal\ndef end(data):\n    if os.environ['LIMINAL_ATTEMPT'] == '1':\n        \
-                os.kill(os.getppid(), signal.SIGKILL)\n        signal.pause()\n    data.write_text('done')\n";
+    // The worker is given time to say that the call has begun: before that, the runner would call anew without it.
+    let code = "import os, signal, time\ndef end(data):\n    if os.environ['LIMINAL_ATTEMPT'] == '1':\n        \
+                time.sleep(1)\n        os.kill(os.getppid(), signal.SIGKILL)\n        signal.pause()\n    data.write_text('done')\n";
     let package = world.put_package(&[("end.py", code)]).await;
     std::fs::write(world.folder.path().join("end.py"), code).expect("written");
     let mut step = leaves(call("end", "end", package), "data", "data");
