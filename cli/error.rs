@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use liminal_functions::causes::in_full;
 use liminal_schemas::run::Failure;
 
 use crate::exit_code::ExitCode;
@@ -45,13 +46,7 @@ impl CliError {
 
     /// Adds an error as a reason, with its chain of sources.
     pub(crate) fn cause(mut self, error: &dyn Error) -> Self {
-        let mut chain = error.to_string();
-        let mut next = error.source();
-        while let Some(error) = next {
-            let _ = write!(chain, ": {error}");
-            next = error.source();
-        }
-        self.causes.push(chain);
+        self.causes.push(in_full(error));
         self
     }
 

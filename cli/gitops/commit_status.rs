@@ -10,6 +10,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use liminal_functions::causes::in_full;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
@@ -138,7 +139,7 @@ impl StatusHost for GitHub {
             .body(Full::new(hyper::body::Bytes::from(body.to_string())))
             .map_err(|error| unreachable(error.to_string()))?;
         let exchange = async {
-            let answer = self.client.request(request).await.map_err(|error| unreachable(chain(&error)))?;
+            let answer = self.client.request(request).await.map_err(|error| unreachable(in_full(&error)))?;
             let status = answer.status().as_u16();
             let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
             let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
@@ -154,14 +155,4 @@ impl StatusHost for GitHub {
         let message = said.and_then(|said| Some(said.get("message")?.as_str()?.to_owned())).unwrap_or_default();
         Err(StatusError::Refused { host: self.api.clone(), status: code, message })
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
 }

@@ -8,6 +8,7 @@ mod modes;
 use std::process::ExitCode;
 
 use liminal_functions::aws::console;
+use liminal_functions::causes::in_full;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::say(&console::described(&error));
+            console::say(&in_full(&error));
             ExitCode::FAILURE
         }
     }

@@ -7,6 +7,7 @@ pub mod attempt;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod canary;
+pub mod causes;
 pub mod clock;
 pub mod conformance;
 pub mod documents;

@@ -536,9 +536,8 @@ pub struct CacheEntry {
 impl CacheEntry {
     /// Whether another entry holds the same result, whoever made it and whenever.
     pub fn has_result_of(&self, other: &Self) -> bool {
-        let result =
-            |entry: &Self| (entry.outputs.clone(), entry.metrics.clone(), entry.checks.clone(), entry.model.clone());
-        result(self) == result(other)
+        let Self { schema: _, pipeline: _, run: _, step: _, outputs, metrics, checks, model, made_at: _ } = self;
+        (outputs, metrics, checks, model) == (&other.outputs, &other.metrics, &other.checks, &other.model)
     }
 }
 

@@ -1,6 +1,5 @@
 //! One attempt from its beginning to its end: the same on every platform, over a [`Host`] that knows the machine.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -221,8 +220,7 @@ async fn attempt<H: Host>(
     logged.map_err(|error| failure::infrastructure("writing the log", &error))?;
     let collected = if job.spec.outputs.is_empty() {
         // Only a small folder is removed then: handing that to another thread would cost more than it takes.
-        let removed = folder.remove().map_err(|error| failure::infrastructure("removing the work folder", &error));
-        Ok(removed.map(|()| AttemptOutcome::Succeeded { outputs: BTreeMap::new(), metrics: BTreeMap::new() }))
+        Ok(collect(&**host, job, folder))
     } else {
         let (host, job, folder) = (host.clone(), job.clone(), folder.clone());
         tokio::task::spawn_blocking(move || collect(&*host, &job, &folder)).await
@@ -319,7 +317,9 @@ fn fetch_objects<H: Host>(host: &H, given: &GivenObjects, to: &Path) -> Result<(
 
 fn collect<H: Host>(host: &H, job: &AttemptJob, folder: &AttemptFolder) -> Result<AttemptOutcome, Failure> {
     let found = outputs::find(&job.spec.outputs, &folder.out())?;
-    host.keep(&found.outputs.values().collect::<Vec<_>>())?;
+    if !found.outputs.is_empty() {
+        host.keep(&found.outputs.values().collect::<Vec<_>>())?;
+    }
     folder.remove().map_err(|error| failure::infrastructure("removing the work folder", &error))?;
     let outputs = found.outputs.into_iter().map(|(name, output)| (name, output.artifact)).collect();
     Ok(AttemptOutcome::Succeeded { outputs, metrics: found.metrics })

@@ -16,7 +16,6 @@ use liminal_schemas::step::FailureClass;
 use tokio::task::JoinSet;
 
 use super::clients::Clients;
-use super::console::described;
 use super::foreign::S3Source;
 use super::place::Place;
 use super::transfer::Addressed;
@@ -29,6 +28,7 @@ use crate::artifact::Purpose;
 use crate::attempt::failure;
 use crate::attempt::outputs::FoundOutput;
 use crate::attempt::outputs::hash_file;
+use crate::causes::in_full;
 use crate::protocol::attempt::failure as failed;
 use crate::starter::ForeignObject;
 
@@ -67,7 +67,7 @@ impl S3Artifacts {
             etag: object.etag.clone(),
         };
         let read = self.source.fetch(&foreign, to).await;
-        let there = read.map_err(|error| failed(FailureClass::Infrastructure, described(&error)))?;
+        let there = read.map_err(|error| failed(FailureClass::Infrastructure, in_full(&error)))?;
         if there {
             let mode = std::fs::Permissions::from_mode(Purpose::Input.mode(false));
             let made = tokio::fs::set_permissions(to, mode).await;
@@ -230,13 +230,13 @@ fn explain(digest: &Digest, error: TransferError) -> Failure {
     match error {
         TransferError::Missing { .. } => artifact::missing(digest),
         TransferError::Corrupt { expected, found, .. } => artifact::corrupt(&expected, &found),
-        error @ (TransferError::Key(_) | TransferError::TooLarge { .. }) => failure::poison(described(&error)),
+        error @ (TransferError::Key(_) | TransferError::TooLarge { .. }) => failure::poison(in_full(&error)),
         TransferError::Service { ref source, .. } if source.is_throttling() => {
-            failed(FailureClass::Throttled, described(&error))
+            failed(FailureClass::Throttled, in_full(&error))
         }
         error @ (TransferError::Service { .. }
         | TransferError::Changed { .. }
         | TransferError::File { .. }
-        | TransferError::Interrupted { .. }) => failed(FailureClass::Infrastructure, described(&error)),
+        | TransferError::Interrupted { .. }) => failed(FailureClass::Infrastructure, in_full(&error)),
     }
 }

@@ -47,15 +47,3 @@ fn line(event: &RunEvent) -> String {
         }
     }
 }
-
-/// An error with all its causes.
-pub fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}

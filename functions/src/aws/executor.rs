@@ -24,7 +24,6 @@ use tokio::time::Instant;
 use super::artifacts::S3Artifacts;
 use super::attempt_log::FollowedLog;
 use super::console;
-use super::console::described;
 use super::environment::Variables;
 use super::scratch::Scratch;
 use super::secrets::Secrets;
@@ -45,6 +44,7 @@ use crate::attempt::folder::remove_tree;
 use crate::attempt::outputs::FoundOutput;
 use crate::attempt::process::Process;
 use crate::attempt::redact::Redactor;
+use crate::causes::in_full;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
 use crate::executor::Executor;
@@ -202,7 +202,7 @@ impl Executor for AwsExecutor {
         };
         match told {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => console::say(&format!("the log of the attempt is not whole: {}", described(&error))),
+            Ok(Err(error)) => console::say(&format!("the log of the attempt is not whole: {}", in_full(&error))),
             Err(_) => console::say("the log of the attempt is not whole: there was no time left to send it"),
         }
         // It is in the store; and what is left of it here goes with the folder at the latest.

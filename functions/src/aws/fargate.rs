@@ -18,12 +18,12 @@ use liminal_schemas::step::FailureClass;
 
 use super::clients::Clients;
 use super::console;
-use super::console::described;
 use super::environment::Served;
 use super::environment::VariableError;
 use super::environment::Variables;
 use super::error::AwsError;
 use super::error::explain;
+use crate::causes::in_full;
 use crate::clock::SystemClock;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
@@ -231,7 +231,7 @@ fn may_pass(error: &AwsError) -> bool {
 
 /// The failure of an attempt whose task could not be started.
 fn failure_of(error: &AwsError) -> Failure {
-    let said = described(error);
+    let said = in_full(error);
     let no_room = error.is_throttling() || said.contains("Capacity is unavailable");
     let never =
         ["InvalidParameterException", "UnsupportedFeatureException", "PlatformTaskDefinitionIncompatibilityException"];

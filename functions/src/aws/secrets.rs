@@ -9,11 +9,11 @@ use liminal_schemas::run::Failure;
 use liminal_schemas::step::FailureClass;
 
 use super::clients::Clients;
-use super::console::described;
 use super::environment::Variables;
 use super::error::AwsError;
 use super::error::explain;
 use crate::attempt::failure;
+use crate::causes::in_full;
 use crate::protocol::attempt::failure as failed;
 
 /// Finds the values of secrets.
@@ -96,7 +96,7 @@ fn one_key(reference: &SecretRef, text: &str, key: &str) -> Result<String, Failu
 
 fn unread(reference: &SecretRef, error: &AwsError) -> Failure {
     let class = if error.is_throttling() { FailureClass::Throttled } else { FailureClass::Infrastructure };
-    failed(class, format!("the secret {reference} can not be read: {}", described(error)))
+    failed(class, format!("the secret {reference} can not be read: {}", in_full(error)))
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::console;
-use super::console::described;
 use super::function::Function;
 use super::function::Invocation;
+use crate::causes::in_full;
 
 #[derive(Deserialize)]
 struct Line {
@@ -52,7 +52,7 @@ pub async fn serve(
         let answer = match handled {
             Ok(result) => json!({ "result": result }),
             Err(error) => {
-                let text = described(&error);
+                let text = in_full(&error);
                 console::say(&text);
                 json!({ "error": text })
             }

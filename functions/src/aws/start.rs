@@ -11,7 +11,6 @@ use super::batch::Batch;
 use super::batch::Record;
 use super::clients::Clients;
 use super::console;
-use super::console::described;
 use super::environment::Served;
 use super::environment::Variables;
 use super::foreign::S3Source;
@@ -24,6 +23,7 @@ use super::queue::SqsQueue;
 use super::scratch::Scratch;
 use super::step_function::SCRATCH_ROOT;
 use super::store::S3Store;
+use crate::causes::in_full;
 use crate::clock::SystemClock;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
@@ -81,7 +81,7 @@ impl StartFunction {
                 Ok(report) => tell(&report),
                 Err(error) => {
                     let id = &record.message_id;
-                    console::say(&format!("the message {id} is left for later: {}", described(&error)));
+                    console::say(&format!("the message {id} is left for later: {}", in_full(&error)));
                     answer.keep(record);
                 }
             }

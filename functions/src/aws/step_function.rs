@@ -14,7 +14,6 @@ use super::batch::Batch;
 use super::batch::Record;
 use super::clients::Clients;
 use super::console;
-use super::console::described;
 use super::environment::Served;
 use super::environment::Variables;
 use super::executor::AwsExecutor;
@@ -30,6 +29,7 @@ use super::queue::receipt;
 use super::scratch::Scratch;
 use super::secrets::Secrets;
 use super::store::S3Store;
+use crate::causes::in_full;
 use crate::executor::Stop;
 use crate::ports::Platform;
 use crate::ports::Queue;
@@ -112,11 +112,7 @@ pub async fn handle_batch<P: Platform>(runner: &Arc<Runner<P>>, batch: &Batch, i
                 Ok(Handled::Done) => false,
                 Ok(Handled::PutBack(pause)) => put_back(runner, record, pause).await,
                 Err(error) => {
-                    console::say(&format!(
-                        "the message {} is left for later: {}",
-                        record.message_id,
-                        described(&error)
-                    ));
+                    console::say(&format!("the message {} is left for later: {}", record.message_id, in_full(&error)));
                     let pause = FIRST_PAUSE.saturating_mul(1 << record.receives().min(8)).min(LONGEST_PAUSE);
                     hide(runner, record, pause).await;
                     true
@@ -184,5 +180,5 @@ async fn hide<P: Platform>(runner: &Runner<P>, record: &Record, pause: Duration)
 }
 
 fn tell(record: &Record, error: &QueueError) {
-    console::say(&format!("the message {} comes back at another time: {}", record.message_id, described(error)));
+    console::say(&format!("the message {} comes back at another time: {}", record.message_id, in_full(error)));
 }

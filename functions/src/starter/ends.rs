@@ -25,6 +25,7 @@ use super::run_id;
 use super::source::ObjectSource;
 use super::start::Live;
 use super::start::Wanted;
+use crate::causes::in_full;
 use crate::ports::Clock;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
@@ -103,7 +104,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
                 Ok(()) => {}
                 // Trying again would not help, and is not to keep the run open for ever.
                 Err(error @ (StarterError::Params { .. } | StarterError::Pin { .. })) => {
-                    let problem = super::sweep::in_full(&error);
+                    let problem = in_full(&error);
                     report.notes.push(format!("run {run} of {pipeline} ended, and starts no run: {problem}"));
                 }
                 Err(error) => failed = Some(error),

@@ -15,6 +15,7 @@ use super::Starter;
 use super::StarterError;
 use super::source::ObjectSource;
 use super::sweep;
+use crate::causes::in_full;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
 
@@ -98,7 +99,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
                 if let Err(error) = self.close(&pipeline, &run, &result, &mut report).await {
                     report.notes.push(format!(
                         "what waits for run {run} of {pipeline} could not be started: {}",
-                        sweep::in_full(&error)
+                        in_full(&error)
                     ));
                 }
             } else if self.runner.platform().store().exists(&keys::run(&pipeline, &run)).await? {

@@ -13,6 +13,7 @@ use super::Report;
 use super::Starter;
 use super::StarterError;
 use super::source::ObjectSource;
+use crate::causes::in_full;
 use crate::documents;
 use crate::ports::Clock;
 use crate::ports::Nonces;
@@ -147,16 +148,4 @@ pub(super) fn run_of(mark: &str) -> Option<(PipelineName, RunId)> {
 fn scaled(fraction: f64, count: usize) -> usize {
     let thousandths = (0..1000_u32).rev().find(|part| f64::from(*part) <= fraction * 1000.0).unwrap_or(0);
     count.saturating_mul(usize::try_from(thousandths).unwrap_or(0)) / 1000
-}
-
-/// An error with its causes.
-pub(super) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

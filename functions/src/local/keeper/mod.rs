@@ -35,6 +35,7 @@ use super::drive::StartsNothing;
 use super::platform::LocalEnvironment;
 use super::platform::LocalPlatform;
 use super::queue::WatchedQueue;
+use crate::causes::in_full;
 use crate::clock::SystemClock;
 use crate::executor::Executor;
 use crate::executor::Stop;
@@ -314,15 +315,4 @@ where
         // Nobody listens any more when the command is about to end.
         let _ = self.events.send(event);
     }
-}
-
-/// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::KeepOptions;
 use super::KeeperEvent;
 use super::folder::FolderSource;
-use super::in_full;
+use crate::causes::in_full;
 use crate::documents;
 use crate::executor::Executor;
 use crate::executor::Stop;

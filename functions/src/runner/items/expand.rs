@@ -27,6 +27,7 @@ use liminal_schemas::unit::Unit;
 use liminal_schemas::value::Value;
 
 use super::AT_ONCE;
+use crate::causes::in_full;
 use crate::documents;
 use crate::ports::Buckets;
 use crate::ports::Clock;
@@ -207,7 +208,7 @@ impl<P: Platform> Runner<P> {
                         Err(user(format!("{} are more than {most}; `batch:` makes fewer items of them", map.over)))
                     }
                     Ok(listed) => Ok(mapping::objects(listed, map.batch)),
-                    Err(error) => Err(user(describe_all(&error))),
+                    Err(error) => Err(user(in_full(&error))),
                 }
             }
             MapSource::Rows { .. } => match source {
@@ -232,15 +233,4 @@ impl<P: Platform> Runner<P> {
         let listing = documents::read_addressed(self.platform.store(), &key, &artifact.digest).await?;
         listing.ok_or_else(|| StoreError::Corrupt { key, source: "it is gone".into() })
     }
-}
-
-/// An error with its causes.
-fn describe_all(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
