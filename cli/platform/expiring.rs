@@ -12,10 +12,9 @@ use liminal_schemas::gitops::MadeEnvironment;
 use liminal_schemas::gitops::Trigger;
 use liminal_schemas::keys;
 use liminal_schemas::name::EnvironmentName;
-use liminal_schemas::name::PipelineName;
-use liminal_schemas::name::RunId;
 use liminal_schemas::plan::Plan;
 use liminal_schemas::plan::PlanPurpose;
+use liminal_schemas::run::RunRecord;
 use liminal_schemas::state::Expiry;
 
 use super::ApplyOptions;
@@ -195,17 +194,10 @@ impl Environment {
         let prefix = keys::OPEN_PREFIX;
         let marks = self.store().list(prefix).await.or_failed(|| format!("{prefix} can not be listed"))?;
         for mark in marks {
-            let named = mark.strip_prefix(prefix).and_then(|name| name.split_once('/'));
-            let named = named.and_then(|(name, run)| Some((PipelineName::new(name).ok()?, RunId::new(run).ok()?)));
-            let Some((pipeline, run)) = named else { continue };
+            let Some((pipeline, run)) = keys::run_of_mark(&mark) else { continue };
             let name = RunName { run, pipeline };
-            if self
-                .records()
-                .document::<liminal_schemas::run::RunRecord>(&keys::run(&name.pipeline, &name.run))
-                .await?
-                .is_some()
-                && self.records().result(&name).await?.is_none()
-            {
+            let record: Option<RunRecord> = self.records().document(&keys::run(&name.pipeline, &name.run)).await?;
+            if record.is_some() && self.records().result(&name).await?.is_none() {
                 match self.cancel_run(context, &name).await? {
                     Cancelled::Ended => {}
                     Cancelled::Asked => open += 1,

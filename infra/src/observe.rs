@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
 use liminal_schemas::name::PipelineName;
-use liminal_schemas::name::RunId;
 use liminal_schemas::release::PackageSpec;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
@@ -226,9 +225,7 @@ fn is_in_cloud(state: Option<&LoadedState>) -> bool {
 pub async fn steps_of_open_runs(objects: &impl Objects) -> Result<BTreeSet<Digest>, PortError> {
     let mut releases: BTreeSet<(PipelineName, Digest)> = BTreeSet::new();
     for key in objects.list(keys::OPEN_PREFIX).await? {
-        let named = key.strip_prefix(keys::OPEN_PREFIX).and_then(|name| name.split_once('/'));
-        let Some((pipeline, run)) = named else { continue };
-        let (Ok(pipeline), Ok(run)) = (PipelineName::new(pipeline), RunId::new(run)) else { continue };
+        let Some((pipeline, run)) = keys::run_of_mark(&key) else { continue };
         if objects.exists(&keys::result(&pipeline, &run)).await? {
             continue;
         }

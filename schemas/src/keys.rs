@@ -39,6 +39,12 @@ pub fn open_run(pipeline: &PipelineName, run: &RunId) -> String {
     format!("{OPEN_PREFIX}{pipeline}/{run}")
 }
 
+/// The run that a mark below [`OPEN_PREFIX`] is of; none when the key is no such mark.
+pub fn run_of_mark(mark: &str) -> Option<(PipelineName, RunId)> {
+    let (pipeline, run) = mark.strip_prefix(OPEN_PREFIX)?.split_once('/')?;
+    Some((PipelineName::new(pipeline).ok()?, RunId::new(run).ok()?))
+}
+
 /// All marks of runs that have not ended.
 pub const OPEN_PREFIX: &str = "open/";
 

@@ -14,7 +14,6 @@ use super::Report;
 use super::Starter;
 use super::StarterError;
 use super::source::ObjectSource;
-use super::sweep;
 use crate::causes::in_full;
 use crate::ports::ObjectStore;
 use crate::ports::Platform;
@@ -94,7 +93,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
     pub async fn open_runs(&self) -> Result<(Vec<(PipelineName, RunId)>, Report), StarterError> {
         let (mut open, mut report) = (Vec::new(), Report::default());
         for mark in self.runner.platform().store().list(keys::OPEN_PREFIX).await? {
-            let Some((pipeline, run)) = sweep::run_of(&mark) else { continue };
+            let Some((pipeline, run)) = keys::run_of_mark(&mark) else { continue };
             if let Some(result) = self.runner.result(&pipeline, &run).await? {
                 if let Err(error) = self.close(&pipeline, &run, &result, &mut report).await {
                     report.notes.push(format!(

@@ -99,7 +99,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
     }
 
     async fn look_at(&self, mark: &str, report: &mut Report) -> Result<(), StarterError> {
-        let Some((pipeline, run)) = run_of(mark) else {
+        let Some((pipeline, run)) = keys::run_of_mark(mark) else {
             report.notes.push(format!("{mark} is no mark of a run"));
             return Ok(());
         };
@@ -137,11 +137,6 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         }
         Ok(())
     }
-}
-
-pub(super) fn run_of(mark: &str) -> Option<(PipelineName, RunId)> {
-    let (pipeline, run) = mark.strip_prefix(keys::OPEN_PREFIX)?.split_once('/')?;
-    Some((PipelineName::new(pipeline).ok()?, RunId::new(run).ok()?))
 }
 
 /// A place among so many, at a fraction of the way.
