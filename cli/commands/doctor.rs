@@ -120,7 +120,7 @@ fn writable(folder: &Path) -> std::io::Result<()> {
     tempfile::NamedTempFile::new_in(folder).map(drop)
 }
 
-/// Definition, store, state, lock, queue and runs of the project at hand.
+/// Definition, store, state, lock and runs of the project at hand.
 async fn project(context: &Context, directory: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
     let file = project::definition_file(directory);
@@ -166,11 +166,6 @@ async fn project(context: &Context, directory: &Path) -> Vec<Check> {
         ),
         Err(error) => Check::bad("lock", error.summary()),
     });
-    checks.extend(environment.probe_queue().map(|probed| match probed {
-        Ok(None) => Check::good("queue", "whole"),
-        Ok(Some(aside)) => Check::note("queue", format!("was corrupt and is set aside as {}", aside.display())),
-        Err(error) => Check::bad("queue", error.summary()),
-    }));
     checks.push(match environment.records().newest_open().await {
         Ok(None) => Check::good("runs", "all have ended"),
         Ok(Some(name)) if environment.is_carried(&name.run) => {

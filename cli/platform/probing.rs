@@ -1,10 +1,5 @@
 //! Whether what an environment is kept in can be used.
 
-use std::path::PathBuf;
-
-use liminal_functions::clock::SystemClock;
-use liminal_functions::local::queue::SqliteQueue;
-
 use liminal_functions::ports::ObjectStore as _;
 use liminal_schemas::keys;
 
@@ -29,17 +24,6 @@ impl Environment {
                 let place = &aws.site.place;
                 Ok(format!("s3://{} in account {}, {}", place.bucket, place.account, place.region))
             }
-        }
-    }
-
-    /// Whether its queue is whole, where that is a file: and where a corrupt one was set aside.
-    pub(crate) fn probe_queue(&self) -> Option<Result<Option<PathBuf>, CliError>> {
-        match &self.platform {
-            Platform::Local(local) => {
-                let opened = SqliteQueue::open(local.queue_file(), SystemClock);
-                Some(opened.map(|opened| opened.set_aside).or_failed(|| "the queue can not be opened".to_owned()))
-            }
-            Platform::Aws(_) => None,
         }
     }
 }

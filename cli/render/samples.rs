@@ -463,6 +463,7 @@ pub(super) fn result(status: RunStatus, commits: &BTreeMap<StepName, Commit>) ->
         run: run_record().run,
         status,
         steps: commits.iter().map(|(step, commit)| (step.clone(), commit.status)).collect(),
+        reason: None,
         ended_at: START.plus_millis(7_300),
     }
 }

@@ -175,18 +175,10 @@ pub struct Delivery {
 /// Why a queue could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// What the queue is kept in makes no sense.
-    #[error("queue {queue} is corrupt")]
-    Corrupt {
-        /// The queue, or the file it is kept in.
-        queue: String,
-        /// What is wrong with it.
-        source: Box<dyn Error + Send + Sync>,
-    },
     /// The queue did not carry out what was asked.
     #[error("queue {queue} failed to {action}")]
     Unavailable {
-        /// The queue, or the file it is kept in.
+        /// The queue.
         queue: String,
         /// What was asked: `send a message`…
         action: &'static str,
@@ -302,6 +294,9 @@ pub trait Platform: Send + Sync + 'static {
     fn nonces(&self) -> &Self::Nonces;
     /// The buckets that steps map over.
     fn buckets(&self) -> &Self::Buckets;
+
+    /// The key of the state of the environment whose runs these are.
+    fn state_key(&self) -> String;
 
     /// The queue that messages for a step of a run go to. `spec` is the step as the run's release has it.
     fn queue_for(&self, pipeline: &PipelineName, run: &RunId, step: &StepName, spec: &StepSpec) -> String;

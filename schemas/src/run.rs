@@ -234,6 +234,10 @@ pub struct TaskClaim {
     pub claimed_at: UtcTime,
 }
 
+/// How old the mark of a run that has no record must be to count no longer, in milliseconds. Whoever makes both does so within
+/// the quarter of an hour that a function may run.
+pub const STARTING_MILLIS: i64 = 15 * 60 * 1000;
+
 /// `open/<pipeline>/<run>`: there as long as the run has not ended, and sometimes a little before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenRun {
@@ -241,6 +245,13 @@ pub struct OpenRun {
     pub schema: u32,
     /// Since when it is there: a mark of a run that never came to be is removed some time after that.
     pub since: UtcTime,
+}
+
+impl OpenRun {
+    /// Whether somebody may be about to write the record of the run, if there is none.
+    pub const fn is_starting(&self, now: UtcTime) -> bool {
+        now.millis().saturating_sub(self.since.millis()) <= STARTING_MILLIS
+    }
 }
 
 /// `waiting/<pipeline>/<run>`: a run that starts once others of its pipeline have ended. What it is pinned to is decided
@@ -552,8 +563,19 @@ pub struct RunResult {
     pub status: RunStatus,
     /// How each step ended.
     pub steps: BTreeMap<StepName, CommitStatus>,
+    /// Why it ended, where that does not follow from its steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<EndReason>,
     /// When.
     pub ended_at: UtcTime,
+}
+
+/// Why a run ended that no step of it brought to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The release that it is pinned to is gone, so that nobody knows what its steps are.
+    ReleaseGone,
 }
 
 /// How a run ended.

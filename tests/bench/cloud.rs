@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 
 use liminal_emulators::MiniStack;
@@ -69,29 +68,38 @@ pub fn cloud() -> Vec<Outcome> {
 
 /// Tools that render as many functions fed by queues, as far as they are installed.
 fn renderers() -> Vec<(String, Sample)> {
-    let root = peers::root();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let modules = root.join("npm/node_modules");
-    let _ = std::os::unix::fs::symlink(&modules, folder.path().join("node_modules"));
-    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).expect("written");
-    write("app.js", cdk_app());
-    write("cdk.json", "{\"app\": \"node app.js\", \"versionReporting\": false}".to_owned());
-    write("serverless.yml", serverless());
-    write("handler.py", "def handler(e, c): pass\n".to_owned());
-    let programs: [(&str, PathBuf, &[&str]); 2] = [
-        ("cdk synth", modules.join(".bin/cdk"), &["synth", "-q", "--no-notices"]),
-        ("osls package", modules.join(".bin/osls"), &["package"]),
-    ];
-    let mut samples = Vec::new();
-    for (name, program, args) in programs {
-        if !program.exists() {
-            eprintln!("{name} is skipped: `just peers` installs it");
-            continue;
-        }
-        let command = || peer(&program, args, folder.path());
-        samples.push((format!("{name}, {STEPS} functions"), repeat(3, || measure::run(&mut command()))));
+    let modules = peers::root().join("npm/node_modules");
+    let cdk =
+        [("app.js", cdk_app()), ("cdk.json", "{\"app\": \"node app.js\", \"versionReporting\": false}".to_owned())];
+    let osls = [("serverless.yml", serverless()), ("handler.py", "def handler(e, c): pass\n".to_owned())];
+    let cdk = renderer("cdk synth", &modules, ".bin/cdk", &["synth", "-q", "--no-notices"], &cdk);
+    let osls = renderer("osls package", &modules, ".bin/osls", &["package"], &osls);
+    cdk.into_iter().chain(osls).collect()
+}
+
+/// What a tool takes in a folder of its own, since some of them pack whatever lies there; none when it is not installed.
+fn renderer(
+    name: &str,
+    modules: &Path,
+    program: &str,
+    args: &[&str],
+    files: &[(&str, String)],
+) -> Option<(String, Sample)> {
+    let program = modules.join(program);
+    if !program.exists() {
+        eprintln!("{name} is skipped: `just peers` installs it");
+        return None;
     }
-    samples
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let command = || {
+        let mut command = peer(&program, args, folder.path());
+        command.env("NODE_PATH", modules);
+        command
+    };
+    Some((format!("{name}, {STEPS} functions"), repeat(3, || measure::run(&mut command()))))
 }
 
 fn peer(program: &Path, args: &[&str], folder: &Path) -> Command {

@@ -99,18 +99,6 @@ fn a_truncated_state_is_refused_and_nothing_is_changed() {
 }
 
 #[test]
-fn a_corrupt_queue_is_set_aside_and_the_run_goes_on() {
-    let project = Project::new(DEFINITION);
-    let _ = project.liminal(&["run"]).exits(0);
-    let path = project.join(".liminal/local/queue.sqlite");
-    for suffix in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(project.join(&format!(".liminal/local/queue.sqlite{suffix}")));
-    }
-    std::fs::write(&path, b"this is no database, and never was one\n".repeat(200)).expect("the file is written");
-    let _ = project.liminal(&["run", "--no-cache"]).exits(0).says("corrupt");
-}
-
-#[test]
 fn a_corrupt_run_record_hides_no_other_run() {
     let project = Project::new(DEFINITION);
     let _ = project.liminal(&["run"]).exits(0);

@@ -9,6 +9,7 @@ mod aws;
 mod aws_faults;
 mod backfill;
 mod canary;
+mod collection;
 mod commands;
 mod definition;
 mod dev;

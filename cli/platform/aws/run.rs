@@ -66,7 +66,7 @@ impl Aws {
         carry: Carry,
     ) -> CommandResult {
         let name = RunName { run: record.run.clone(), pipeline: record.pipeline.clone() };
-        self.runner().start(record).await.map_err(|error| explain(context, &name, "started", &error))?;
+        self.runner().start_new(record).await.map_err(|error| explain(context, &name, "started", &error))?;
         self.show(context, environment, &name, release, carry).await
     }
 
@@ -144,7 +144,11 @@ impl Aws {
 
 fn explain(context: &Context, name: &RunName, what: &str, error: &RunnerError) -> CliError {
     let on = &context.settings.environment;
-    CliError::because(format!("run {} can not be {what}", name.run), error).hint(format!(
+    let explained = CliError::because(format!("run {} can not be {what}", name.run), error);
+    if matches!(error, RunnerError::Replaced { .. }) {
+        return explained.hint("nothing was started: run it again");
+    }
+    explained.hint(format!(
         "if a queue is missing: `liminal plan -e {on}` tells what differs, and `liminal apply -e {on}` mends it"
     ))
 }

@@ -33,7 +33,7 @@ impl Local {
     ) -> Result<(), CliError> {
         let folders = self.watched(&keep)?;
         let stop = interrupt::listen(&context.printer, interrupt::ENDS_STEPS)?;
-        let mut opened = self.opened(context)?;
+        let mut opened = self.opened(environment.name());
         for folder in &folders {
             opened.buckets = opened.buckets.with(&folder.bucket, folder.folder.clone());
         }
@@ -42,7 +42,6 @@ impl Local {
         let watched = folders.first().map_or_else(PathBuf::new, |folder| folder.folder.clone());
         let options = KeepOptions {
             project,
-            environment: environment.name().clone(),
             folders,
             jobs: keep.jobs.map_or_else(cores, std::num::NonZero::get),
             runs: usize::try_from(keep.runs.get()).unwrap_or(usize::MAX),

@@ -13,9 +13,11 @@ use liminal_functions::local::drive::DriveOptions;
 use liminal_functions::local::drive::Driven;
 use liminal_functions::local::executor::LocalExecutor;
 use liminal_functions::local::executor::LocalExecutorConfig;
-use liminal_functions::local::queue::SqliteQueue;
+use liminal_functions::local::queue::MemoryQueue;
 use liminal_functions::local::store::DirectoryStore;
 use liminal_functions::runner::Events;
+use liminal_functions::runner::RunnerError;
+use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::release::Release;
 use liminal_schemas::release::SecretRef;
 use liminal_schemas::run::RunRecord;
@@ -28,7 +30,6 @@ use crate::app::Context;
 use crate::env_vars;
 use crate::error::CliError;
 use crate::error::CommandResult;
-use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::platform::Cancelled;
 use crate::platform::Carry;
@@ -49,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Opened for the effects of this process to be counted.
-pub(super) type Opened = LocalEnvironment<EffectStore<DirectoryStore>, EffectQueue<SqliteQueue>>;
+pub(super) type Opened = LocalEnvironment<EffectStore<DirectoryStore>, EffectQueue<MemoryQueue>>;
 
 impl Local {
     /// Starts a run, drives it to its end and shows how it came out.
@@ -91,7 +92,7 @@ impl Local {
             Drive::Start(record) => RunName { run: record.run.clone(), pipeline: record.pipeline.clone() },
             Drive::Resume { pipeline, run } => RunName { run: run.clone(), pipeline: pipeline.clone() },
         };
-        let opened = self.opened(context)?;
+        let opened = self.opened(environment.name());
         let executor = Arc::new(self.executor());
         let (sender, events) = mpsc::unbounded_channel();
         let options = DriveOptions {
@@ -131,7 +132,7 @@ impl Local {
         let start = tokio::time::Instant::now();
         while environment.records().result(name).await?.is_none() {
             if self.driver(&name.run).is_none() {
-                let opened = self.opened(context)?;
+                let opened = self.opened(environment.name());
                 let ended = drive::cancel_idle(&opened, &name.pipeline, &name.run).await;
                 if ended.map_err(|error| explain_drive(name, &error))?.is_some() {
                     break;
@@ -154,22 +155,15 @@ impl Local {
         Ok(Cancelled::Ended)
     }
 
-    /// Opens the queue beside the store. A damaged one is set aside, since runs derive their messages again.
-    pub(super) fn opened(&self, context: &Context) -> Result<Opened, CliError> {
-        let opened =
-            SqliteQueue::open(self.queue_file(), SystemClock).or_failed(|| "the queue can not be opened".to_owned())?;
-        if let Some(aside) = opened.set_aside {
-            context.printer.warn(&format!(
-                "the queue's file was corrupt and is set aside as {}; nothing is lost, since runs derive their messages again",
-                aside.display()
-            ));
-        }
-        Ok(LocalEnvironment {
+    /// What runs that are driven by this process share.
+    pub(super) fn opened(&self, name: &EnvironmentName) -> Opened {
+        LocalEnvironment {
+            name: name.clone(),
             store: self.store(),
-            queue: Arc::new(self.effects.of(opened.queue)),
+            queue: Arc::new(self.effects.of(MemoryQueue::new(SystemClock))),
             locks: self.locks(),
             buckets: self.buckets(),
-        })
+        }
     }
 
     pub(super) fn executor(&self) -> LocalExecutor {
@@ -242,6 +236,7 @@ fn explain_drive(name: &RunName, error: &DriveError) -> CliError {
         DriveError::Lock(_) => {
             explained.hint(format!("`liminal status {run}` shows how far it is")).exit(ExitCode::LockHeld)
         }
+        DriveError::Runner(RunnerError::Replaced { .. }) => explained.hint("nothing was started: run it again"),
         DriveError::Runner(_)
         | DriveError::Queue(_)
         | DriveError::Store(_)

@@ -72,11 +72,6 @@ impl Local {
         self.root.join("locks")
     }
 
-    /// The file of its queue.
-    pub(super) fn queue_file(&self) -> PathBuf {
-        self.root.join("queue.sqlite")
-    }
-
     /// Python environments of this machine.
     pub(super) fn environments(&self) -> Environments {
         Environments {

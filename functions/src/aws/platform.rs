@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use liminal_schemas::aws::names;
+use liminal_schemas::keys;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
@@ -68,6 +69,10 @@ impl<E: Executor> Platform for AwsPlatform<E> {
     }
     fn buckets(&self) -> &S3Buckets {
         &self.buckets
+    }
+
+    fn state_key(&self) -> String {
+        keys::state(&self.environment)
     }
 
     fn queue_for(&self, pipeline: &PipelineName, _: &RunId, step: &StepName, spec: &StepSpec) -> String {

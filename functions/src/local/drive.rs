@@ -130,16 +130,16 @@ where
     let platform = LocalPlatform::new(environment.clone(), executor);
     let runner = Arc::new(Runner::new(platform, options.events));
     let mut lanes = vec![Lane { queue: queue_of(&run), bound: None, running: 0 }];
-    environment.queue.purge(&queue_of(&run))?;
+    environment.queue.purge(&queue_of(&run));
     if let Drive::Resume { .. } = &drive {
         lanes.extend(bounded_lanes(&runner, &pipeline, &run).await?);
         for lane in &lanes {
-            environment.queue.purge(&lane.queue)?;
+            environment.queue.purge(&lane.queue);
         }
     }
     match drive {
         Drive::Start(record) => {
-            runner.start(*record).await?;
+            runner.start_new(*record).await?;
             lanes.extend(bounded_lanes(&runner, &pipeline, &run).await?);
         }
         Drive::Resume { .. } => {
@@ -185,7 +185,7 @@ where
     Q: WatchedQueue,
 {
     let _lock = DriverLock::take(&environment.locks, run, SystemClock.now())?;
-    environment.queue.purge(&queue_of(run))?;
+    environment.queue.purge(&queue_of(run));
     let platform = LocalPlatform::new(environment.clone(), Arc::new(StartsNothing));
     let runner = Runner::new(platform, Events::silent());
     runner.end_if_due(pipeline, run).await?;
@@ -284,7 +284,7 @@ where
             if self.ending.is_none() {
                 if let Some(result) = self.runner.result(&self.pipeline, &self.run).await? {
                     self.tasks.shutdown().await;
-                    self.purge()?;
+                    self.purge();
                     self.runner.platform().executor().run_ended(&self.run);
                     return Ok(Driven::Finished(result));
                 }
@@ -305,7 +305,7 @@ where
                 }
             }
             let full = self.slots.are_taken() || self.waiting.is_some() || self.ending.is_some();
-            let due = if full { None } else { self.next_due()? };
+            let due = if full { None } else { self.next_due() };
             if due.is_none() && self.tasks.is_empty() {
                 // No message is left, though the run has not ended: whatever was lost is derived again, once.
                 if swept_idle {
@@ -367,7 +367,7 @@ where
         self.ended_early = true;
         self.waiting = None;
         self.stop_attempts.send_replace(Stop::No);
-        self.purge()?;
+        self.purge();
         self.runner.end_if_due(&self.pipeline, &self.run).await?;
         Ok(())
     }
@@ -383,21 +383,13 @@ where
     }
 
     /// When the next message is due that can be handled.
-    fn next_due(&self) -> Result<Option<UtcTime>, DriveError> {
-        let mut next: Option<UtcTime> = None;
-        for lane in self.lanes.iter().filter(|lane| lane.is_free()) {
-            if let Some(due) = self.environment.queue.next_due(&lane.queue)? {
-                next = Some(next.map_or(due, |next| next.min(due)));
-            }
-        }
-        Ok(next)
+    fn next_due(&self) -> Option<UtcTime> {
+        let free = self.lanes.iter().filter(|lane| lane.is_free());
+        free.filter_map(|lane| self.environment.queue.next_due(&lane.queue)).min()
     }
 
-    fn purge(&self) -> Result<(), DriveError> {
-        for lane in &self.lanes {
-            self.environment.queue.purge(&lane.queue)?;
-        }
-        Ok(())
+    fn purge(&self) {
+        self.lanes.iter().for_each(|lane| self.environment.queue.purge(&lane.queue));
     }
 
     /// Takes messages as long as there are some and slots for them.

@@ -1,4 +1,4 @@
-//! The `local` platform: objects are files, the queue is SQLite, an attempt is a child process.
+//! The `local` platform: objects are files, the queue is in memory, an attempt is a child process.
 
 pub mod artifacts;
 pub mod buckets;

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use liminal_schemas::keys;
+use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::RunId;
 use liminal_schemas::name::StepName;
 use liminal_schemas::step::StepSpec;
 
 use super::buckets::FolderBuckets;
-use super::queue::SqliteQueue;
+use super::queue::MemoryQueue;
 use super::store::DirectoryStore;
 use crate::clock::SystemClock;
 use crate::clock::SystemNonces;
@@ -21,7 +23,9 @@ use crate::ports::Queue;
 
 /// What an environment keeps on this machine.
 #[derive(Debug)]
-pub struct LocalEnvironment<S = DirectoryStore, Q = SqliteQueue> {
+pub struct LocalEnvironment<S = DirectoryStore, Q = MemoryQueue> {
+    /// What it is called.
+    pub name: EnvironmentName,
     /// The objects.
     pub store: Arc<S>,
     /// The messages.
@@ -35,6 +39,7 @@ pub struct LocalEnvironment<S = DirectoryStore, Q = SqliteQueue> {
 impl<S, Q> Clone for LocalEnvironment<S, Q> {
     fn clone(&self) -> Self {
         Self {
+            name: self.name.clone(),
             store: Arc::clone(&self.store),
             queue: Arc::clone(&self.queue),
             locks: self.locks.clone(),
@@ -93,6 +98,10 @@ impl<S: ObjectStore, Q: Queue, E: Executor> Platform for LocalPlatform<S, Q, E> 
     }
     fn buckets(&self) -> &FolderBuckets {
         &self.environment.buckets
+    }
+
+    fn state_key(&self) -> String {
+        keys::state(&self.environment.name)
     }
 
     fn queue_for(&self, _: &PipelineName, run: &RunId, step: &StepName, spec: &StepSpec) -> String {

@@ -76,7 +76,7 @@ impl<P: Platform> Runner<P> {
     /// # Errors
     /// When the run is not there, or a port fails.
     pub async fn end_if_due(&self, pipeline: &PipelineName, run: &RunId) -> Result<bool, RunnerError> {
-        let context = self.context(pipeline, run).await?;
+        let Some(context) = self.context_unless_gone(pipeline, run).await? else { return Ok(true) };
         let Some(why) = self.early_end(&context).await? else { return Ok(false) };
         self.end_early(&context, why, None).await?;
         self.settle_frontier(&context).await?;
@@ -115,7 +115,7 @@ impl<P: Platform> Runner<P> {
     /// # Errors
     /// When the run is not there, or a port fails.
     pub async fn deadline(&self, pipeline: &PipelineName, run: &RunId) -> Result<Option<UtcTime>, RunnerError> {
-        Ok(self.context(pipeline, run).await?.record.deadline)
+        Ok(self.context_unless_gone(pipeline, run).await?.and_then(|context| context.record.deadline))
     }
 
     /// How long an attempt at a step may take that begins now: no longer than its run has time.

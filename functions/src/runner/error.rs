@@ -33,6 +33,14 @@ pub enum RunnerError {
         /// The id that is taken.
         run: RunId,
     },
+    /// The release that the run was to be pinned to is being replaced, or is gone. Nothing was started.
+    #[error("release {} of pipeline {pipeline} was replaced just now", .revision.short())]
+    Replaced {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The release.
+        revision: Digest,
+    },
     /// The release that the run is pinned to is gone.
     #[error("run {run} is pinned to release {}, which is not in the object store", .revision.short())]
     NoRelease {

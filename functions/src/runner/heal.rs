@@ -49,7 +49,7 @@ impl<P: Platform> Runner<P> {
             self.forget(pipeline, run);
             return Ok(Healed::Ended);
         }
-        let context = self.context(pipeline, run).await?;
+        let Some(context) = self.context_unless_gone(pipeline, run).await? else { return Ok(Healed::Ended) };
         self.load_commits(&context).await?;
         if let Some(why) = self.early_end(&context).await? {
             // What stands under `finally:` gets its first messages at once; from then on it is looked after as ever.

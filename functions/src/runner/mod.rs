@@ -17,6 +17,7 @@ mod open;
 mod prepare;
 mod register;
 mod settle;
+mod standing;
 mod takeover;
 #[cfg(test)]
 mod tests;
@@ -94,11 +95,15 @@ impl<P: Platform> Runner<P> {
     /// Starts a run: writes its record and sends its first messages. Starting the same run again changes nothing.
     ///
     /// # Errors
-    /// When another run of that id is there, its release is not in the store, or a port fails.
+    /// When another run of that id is there, its release does not stand, or a port fails. After [`RunnerError::Replaced`] the
+    /// mark of the run is left, for whoever tries again.
     pub async fn start(&self, record: RunRecord) -> Result<(), RunnerError> {
         let key = keys::run(&record.pipeline, &record.run);
         let bytes = documents::encode(&key, &record)?;
         let marked = self.mark_open(&record.pipeline, &record.run).await?;
+        if !self.stands(&record).await? && !self.platform.store().exists(&key).await? {
+            return Err(RunnerError::Replaced { pipeline: record.pipeline, revision: record.revision });
+        }
         match self.platform.store().put_if_absent(&key, &bytes).await? {
             Put::Created(_) if marked => {}
             // The mark is old, so that a sweeper may just have removed it.
@@ -115,13 +120,28 @@ impl<P: Platform> Runner<P> {
         self.sweep(&pipeline, &run).await
     }
 
+    /// Starts a run whose id nobody uses again: of one that was not started, nothing is left.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_new(&self, record: RunRecord) -> Result<(), RunnerError> {
+        let (pipeline, run) = (record.pipeline.clone(), record.run.clone());
+        let started = self.start(record).await;
+        if let Err(RunnerError::Replaced { .. }) = &started {
+            self.remove_stray_mark(&pipeline, &run).await?;
+        }
+        started
+    }
+
     /// Looks at every step of a run and does what is to be done: after a crash, this stands in for lost messages.
     ///
     /// # Errors
     /// When the run is not there, or a port fails.
     pub async fn sweep(&self, pipeline: &PipelineName, run: &RunId) -> Result<(), RunnerError> {
-        let context = self.context(pipeline, run).await?;
-        self.settle_frontier(&context).await
+        match self.context_unless_gone(pipeline, run).await? {
+            Some(context) => self.settle_frontier(&context).await,
+            None => Ok(()),
+        }
     }
 
     /// How a run ended, if it did.
@@ -158,7 +178,7 @@ impl<P: Platform> Runner<P> {
         pipeline: &PipelineName,
         run: &RunId,
     ) -> Result<Vec<(StepName, u32)>, RunnerError> {
-        let context = self.context(pipeline, run).await?;
+        let Some(context) = self.context_unless_gone(pipeline, run).await? else { return Ok(Vec::new()) };
         let steps = context.release.steps.iter();
         Ok(steps.filter_map(|(name, spec)| Some((name.clone(), spec.map.as_ref()?.max_concurrency?))).collect())
     }
@@ -172,8 +192,9 @@ impl<P: Platform> Runner<P> {
             Ok(message) => message,
             Err(error) => return self.handle_poison(body, &error.to_string()).await,
         };
-        let context = match self.context(&message.pipeline, &message.run).await {
-            Ok(context) => context,
+        let context = match self.context_unless_gone(&message.pipeline, &message.run).await {
+            Ok(Some(context)) => context,
+            Ok(None) => return Ok(Handled::Done),
             Err(RunnerError::NoRun { pipeline, run }) => {
                 self.warn(None, format!("a message for run {run} of {pipeline}, which does not exist, was dropped"));
                 return Ok(Handled::Done);

@@ -19,10 +19,6 @@ use crate::ports::Platform;
 use crate::ports::Put;
 use crate::ports::StoreError;
 
-/// How old the mark of a run that has no record must be to count no longer, in milliseconds. Whoever makes both does so within
-/// the quarter of an hour that a function may run.
-const STARTING_MILLIS: i64 = 15 * 60 * 1000;
-
 /// The runs of a pipeline that have not ended, the oldest first: those that are marked, but for the ones that have ended
 /// since, and for marks of runs that never came to be.
 ///
@@ -42,10 +38,7 @@ pub async fn open_runs(
         }
         if !store.exists(&keys::run(pipeline, &run)).await? {
             let marked: Option<documents::Versioned<OpenRun>> = documents::read(store, &mark, RUN_SCHEMA).await?;
-            let is_starting = |marked: documents::Versioned<OpenRun>| {
-                now.millis().saturating_sub(marked.document.since.millis()) <= STARTING_MILLIS
-            };
-            if !marked.is_some_and(is_starting) {
+            if !marked.is_some_and(|marked| marked.document.is_starting(now)) {
                 continue;
             }
         }

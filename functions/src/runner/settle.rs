@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use liminal_schemas::keys;
 use liminal_schemas::message::StepMessage;
+use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::StepName;
 use liminal_schemas::run::Commit;
 use liminal_schemas::run::CommitStatus;
@@ -255,23 +256,30 @@ impl<P: Platform> Runner<P> {
             run: context.run().clone(),
             status,
             steps: commits.map(|commit| (commit.step.clone(), commit.status)).collect(),
+            reason: None,
             ended_at: self.platform.clock().now(),
         };
-        let key = keys::result(context.pipeline(), context.run());
+        self.write_result(context.pipeline(), result).await
+    }
+
+    /// Writes down how a run ended, unless that is known. Exactly one result of it is ever written.
+    pub(super) async fn write_result(&self, pipeline: &PipelineName, result: RunResult) -> Result<(), RunnerError> {
+        let (run, status) = (result.run.clone(), result.status);
+        let key = keys::result(pipeline, &run);
         let put = self.platform.store().put_if_absent(&key, &documents::encode(&key, &result)?).await?;
         match put {
             Put::Created(_) => {
-                context.remember_result(result);
+                if let Some(context) = self.known(pipeline, &run) {
+                    context.remember_result(result);
+                }
                 self.events.send(RunEvent::RunFinished { status });
             }
-            Put::Exists => {
-                self.result(context.pipeline(), context.run()).await?;
-            }
+            Put::Exists => drop(self.result(pipeline, &run).await?),
         }
         // Whoever starts what waits for the end of this run takes its mark away after that.
-        if self.platform.store().exists(&keys::listeners(context.pipeline())).await? {
+        if self.platform.store().exists(&keys::listeners(pipeline)).await? {
             return Ok(());
         }
-        self.unmark(context.pipeline(), context.run()).await
+        self.unmark(pipeline, &run).await
     }
 }

@@ -31,6 +31,9 @@ impl SimulatedPlatform {
     /// The queue that all messages go to.
     pub const QUEUE: &'static str = "steps";
 
+    /// The key of the environment's state.
+    pub const STATE: &'static str = "state/simulated.json";
+
     /// A process of that name. `knows_the_dead` says whether it can tell which others have died, as the sole driver of a
     /// run on one machine can, or has to wait for their leases to end.
     pub fn new(world: &World, process: &str, knows_the_dead: bool) -> Self {
@@ -79,6 +82,10 @@ impl<E: Executor> Platform for SimulatedPlatform<E> {
     }
     fn nonces(&self) -> &SimulatedNonces {
         &self.nonces
+    }
+
+    fn state_key(&self) -> String {
+        SimulatedPlatform::STATE.to_owned()
     }
 
     fn queue_for(&self, _: &PipelineName, _: &RunId, _: &StepName, _: &StepSpec) -> String {

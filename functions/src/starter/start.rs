@@ -197,6 +197,7 @@ impl<P: Platform, O: ObjectSource> Starter<P, O> {
         };
         let platform = self.runner.platform();
         canary::mark(platform.store(), platform.clock().now(), &record).await?;
+        // What was replaced meanwhile is an error like others: the message comes again, and what is live then is started.
         match self.runner.start(record).await {
             Ok(()) => {}
             // Somebody else started it at the same moment, and pinned something else.

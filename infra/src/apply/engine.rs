@@ -35,6 +35,7 @@ use super::record::take_over_intent;
 use super::stage::Stage;
 use super::window::Window;
 use crate::observe::pinned_revisions;
+use crate::observe::pipelines_that_start;
 use crate::observe::read_release;
 use crate::observe::steps_of_open_runs;
 use crate::plan::Recorded;
@@ -277,12 +278,19 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         };
         let pipelines: BTreeSet<PipelineName> =
             stage.iter().filter_map(|(_, operation)| Some(release(operation)?.0.clone())).collect();
+        // In this order: a run that no longer starts has its record.
+        let starting = match pipelines_that_start(self.ports.objects, &pipelines, self.ports.clock.now()).await {
+            Ok(starting) => starting,
+            Err(error) => return Err(self.runs_unknown(stage, error).await),
+        };
         let pinned = match pinned_revisions(self.ports.objects, &pipelines).await {
             Ok(pinned) => pinned,
             Err(error) => return Err(self.runs_unknown(stage, error).await),
         };
-        let in_use =
-            |operation: &'a Operation| release(operation).is_some_and(|(_, revision)| pinned.contains(revision));
+        let in_use = |operation: &'a Operation| {
+            release(operation)
+                .is_some_and(|(pipeline, revision)| starting.contains(pipeline) || pinned.contains(revision))
+        };
         Ok(stage.iter().copied().partition(|(_, operation)| !in_use(operation)))
     }
 
@@ -294,6 +302,13 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
     ) -> Result<(Vec<(usize, &'a Operation)>, Vec<(usize, &'a Operation)>), ApplyError> {
         if Recorded::of(Some(&self.session.state)).is_empty() {
             return Ok((stage.to_vec(), Vec::new()));
+        }
+        let pipelines = self.session.state.pipelines.keys().cloned().collect();
+        match pipelines_that_start(self.ports.objects, &pipelines, self.ports.clock.now()).await {
+            Ok(starting) if starting.is_empty() => {}
+            // Nobody knows yet which release they are pinned to.
+            Ok(_) => return Ok((Vec::new(), stage.to_vec())),
+            Err(error) => return Err(self.runs_unknown(stage, error).await),
         }
         if self.needed_by_runs.is_none() {
             let steps = match self.steps_in_use().await {

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
-use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::PipelineName;
 use liminal_schemas::name::ProjectName;
 use liminal_schemas::name::RunId;
@@ -66,8 +65,6 @@ const MAX_TRIES: u32 = 10;
 pub struct KeepOptions {
     /// The project.
     pub project: ProjectName,
-    /// The environment.
-    pub environment: EnvironmentName,
     /// The folders that stand for buckets; the first is that of the environment itself.
     pub folders: Vec<WatchedFolder>,
     /// How many steps of one run may run at once.
@@ -149,7 +146,7 @@ where
 {
     let home = Home {
         project: options.project.clone(),
-        environment: options.environment.clone(),
+        environment: environment.name.clone(),
         bucket: options.folders.first().map(|folder| folder.bucket.clone()).unwrap_or_default(),
         // No key of a watched file begins with a dot.
         own_prefix: ".".to_owned(),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liminal_schemas::keys;
-use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::RunRecord;
 use liminal_schemas::run::RunStatus;
@@ -66,7 +65,6 @@ impl Kept {
         let (sender, mut events) = mpsc::unbounded_channel();
         let options = KeepOptions {
             project: self.place.release.project.clone(),
-            environment: EnvironmentName::new("local").expect("valid"),
             folders: vec![WatchedFolder { bucket: "local".to_owned(), folder: self.folder.path().to_owned() }],
             jobs: 2,
             runs: 2,

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use liminal_schemas::keys;
+use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::run::Commit;
 use tokio::sync::watch;
 
@@ -19,7 +20,7 @@ use crate::local::drive::Drive;
 use crate::local::drive::DriveOptions;
 use crate::local::drive::Driven;
 use crate::local::drive::drive;
-use crate::local::queue::SqliteQueue;
+use crate::local::queue::MemoryQueue;
 use crate::local::store::DirectoryStore;
 use crate::ports::ObjectStore;
 use crate::runner::Events;
@@ -40,14 +41,14 @@ async fn child() {
     let crash = Crash::new(variable(MOMENT).map(|moment| moment.parse().expect("a number")));
     let folder = Path::new(&folder);
     let directory = Arc::new(DirectoryStore::open(folder.join("objects")).expect("a store"));
-    let queue = SqliteQueue::open(folder.join("queue.sqlite"), SystemClock).expect("a queue").queue;
     let release = training();
     let release_key = keys::release(&release.pipeline, &release.revision());
     let bytes = serde_json::to_vec(&release).expect("serialises");
     directory.put_if_absent(&release_key, &bytes).await.expect("written");
     let environment = LocalEnvironment {
+        name: EnvironmentName::new("local").expect("valid"),
         store: Arc::new(Crashing::new(DirectoryStore::open(folder.join("objects")).expect("a store"), crash.clone())),
-        queue: Arc::new(Crashing::new(queue, crash)),
+        queue: Arc::new(Crashing::new(MemoryQueue::new(SystemClock), crash)),
         locks: folder.join("locks"),
         buckets: Default::default(),
     };

@@ -7,6 +7,7 @@ use liminal_schemas::keys;
 use liminal_schemas::run::AttemptRecord;
 use liminal_schemas::run::CancelRequest;
 use liminal_schemas::run::CommitStatus;
+use liminal_schemas::run::EndReason;
 use liminal_schemas::run::ModelAlias;
 use liminal_schemas::run::ModelVersion;
 use liminal_schemas::run::RUN_SCHEMA;
@@ -337,7 +338,7 @@ async fn records_that_make_no_sense_are_named_and_nothing_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_release_that_is_gone_or_altered_is_told_apart() {
+async fn a_release_that_is_altered_is_told_and_one_that_is_gone_ends_its_run() {
     let place = Place::new(release([("fetch", step("fetch"))])).await;
     let record = place.record();
     let key = keys::release(&record.pipeline, &record.revision);
@@ -346,8 +347,13 @@ async fn a_release_that_is_gone_or_altered_is_told_apart() {
     let error = place.drive(Drive::Start(Box::new(record.clone()))).await.expect_err("altered");
     assert!(matches!(error, DriveError::Runner(RunnerError::AlteredRelease { .. })));
     place.environment.store.delete(&key).await.expect("deleted");
-    let error = place.resume(&record).await.expect_err("gone");
-    assert!(matches!(error, DriveError::Runner(RunnerError::NoRelease { .. })));
+    let Driven::Finished(result) = place.resume(&record).await.expect("it ends") else { panic!("nobody stops it") };
+    assert_eq!((result.status, result.reason), (RunStatus::Failed, Some(EndReason::ReleaseGone)));
+    let another = place.record();
+    let error = place.drive(Drive::Start(Box::new(another.clone()))).await.expect_err("gone");
+    assert!(matches!(error, DriveError::Runner(RunnerError::Replaced { .. })));
+    let run_key = keys::run(&another.pipeline, &another.run);
+    assert!(!place.environment.store.exists(&run_key).await.expect("looked"), "nothing was started");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use liminal_schemas::digest::Digest;
 use liminal_schemas::keys;
+use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::release::Release;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::Commit;
@@ -21,7 +22,6 @@ use liminal_schemas::step::StepSpec;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::clock::SystemClock;
 use crate::executor::AttemptJob;
 use crate::executor::AttemptOutcome;
 use crate::executor::Executor;
@@ -32,7 +32,6 @@ use crate::local::drive::DriveError;
 use crate::local::drive::DriveOptions;
 use crate::local::drive::Driven;
 use crate::local::drive::drive;
-use crate::local::queue::SqliteQueue;
 use crate::local::store::DirectoryStore;
 use crate::ports::ObjectStore;
 use crate::protocol::attempt::failure;
@@ -115,10 +114,10 @@ impl Place {
     pub(in crate::local) async fn new(release: Release) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Arc::new(DirectoryStore::open(folder.path().join("objects")).expect("a store"));
-        let queue = SqliteQueue::open(folder.path().join("queue.sqlite"), SystemClock).expect("a queue").queue;
         let environment = LocalEnvironment {
+            name: EnvironmentName::new("local").expect("valid"),
             store: Arc::clone(&store),
-            queue: Arc::new(queue),
+            queue: Arc::default(),
             locks: folder.path().join("locks"),
             buckets: Default::default(),
         };
