@@ -31,7 +31,7 @@ use crate::aws::retry;
 const ASK_FROM: u64 = 256 << 10;
 
 /// How much of a part is read from its file at once, in bytes.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 1 << 20;
 
 /// How many parts of an upload are sent at once.
 const PARTS_AT_ONCE: usize = 8;
