@@ -277,6 +277,11 @@ pub fn map_stop(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String
     format!("{}stop", step_prefix(pipeline, run, step))
 }
 
+/// There when each item of a step has been sent its message.
+pub fn map_sent(pipeline: &PipelineName, run: &RunId, step: &StepName) -> String {
+    format!("{}sent", step_prefix(pipeline, run, step))
+}
+
 /// What the keys of all attempts at a step, or at an item, begin with.
 pub fn attempts_prefix<'u>(pipeline: &PipelineName, run: &RunId, unit: impl Into<UnitRef<'u>>) -> String {
     let unit = unit.into();

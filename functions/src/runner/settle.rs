@@ -97,7 +97,15 @@ impl<P: Platform> Runner<P> {
         for step in advance.ready {
             match self.settle_or_send(context, &step).await? {
                 Brought::Settled => settled.push(step),
-                Brought::Sent => drop(sent.insert(step)),
+                Brought::Sent => {
+                    // Those of its items may be lost as well.
+                    if let Some((spec, map)) = context.spec(&step).and_then(|spec| Some((spec, spec.map.as_ref()?)))
+                        && let Some(record) = self.map_record(context, &step).await?
+                    {
+                        self.send_open_items(context, &step, spec, map, &record).await?;
+                    }
+                    sent.insert(step);
+                }
                 Brought::Waiting => {}
             }
         }

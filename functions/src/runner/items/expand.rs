@@ -48,8 +48,8 @@ use crate::runner::work::Work;
 const SENT_TOGETHER: usize = 1000;
 
 impl<P: Platform> Runner<P> {
-    /// Makes the items of a step known, unless they are, and sends the messages of those that are not settled. Doing it again
-    /// after a crash sends some messages twice, which does no harm.
+    /// Makes the items of a step known, unless they are, and sends their messages, unless all were sent. Doing it again after a
+    /// crash sends some messages twice, which does no harm.
     pub(in crate::runner) async fn expand(
         &self,
         context: &RunContext,
@@ -57,23 +57,45 @@ impl<P: Platform> Runner<P> {
         spec: &StepSpec,
         map: &MapSpec,
     ) -> Result<(), RunnerError> {
-        let (record, is_new) = match self.map_record(context, step).await? {
-            Some(record) => (record, false),
+        let record = match self.map_record(context, step).await? {
+            // A message for the step comes with every copy of one for an item before it. Were each to be followed by messages for
+            // all items here, a chain of maps would multiply them.
+            Some(record) if record.items > 0 && self.are_sent(context, step).await? => return Ok(()),
+            Some(record) => record,
             None => match self.write_items(context, step, spec, map).await? {
-                Some(record) => (record, true),
+                Some(record) => record,
                 None => return Ok(()),
             },
         };
         if record.items == 0 {
             return self.end_map(context, step, spec, map, &record).await;
         }
-        let settled = if is_new { BTreeSet::new() } else { self.settled_items(context, step).await? };
+        self.send_open_items(context, step, spec, map, &record).await
+    }
+
+    /// Sends the messages of the items of a step that are not settled.
+    pub(in crate::runner) async fn send_open_items(
+        &self,
+        context: &RunContext,
+        step: &StepName,
+        spec: &StepSpec,
+        map: &MapSpec,
+        record: &MapRecord,
+    ) -> Result<(), RunnerError> {
+        let settled = self.settled_items(context, step).await?;
         self.join_whole_blocks(context, step, spec, map, &settled).await?;
         if context.commit(step).is_none() {
             let open = (0..record.items).filter(|item| !settled.contains(item));
             self.send_items(context, step, spec, open).await?;
+            let key = keys::map_sent(context.pipeline(), context.run(), step);
+            self.platform.store().put_if_absent(&key, b"").await?;
         }
         Ok(())
+    }
+
+    async fn are_sent(&self, context: &RunContext, step: &StepName) -> Result<bool, RunnerError> {
+        let key = keys::map_sent(context.pipeline(), context.run(), step);
+        Ok(self.platform.store().exists(&key).await?)
     }
 
     /// How many items a step has, once that is known.

@@ -285,6 +285,21 @@ fn bugs_that_are_planted_are_found() {
 }
 
 #[test]
+fn copies_of_messages_do_not_multiply_along_a_chain_of_maps() {
+    const ITEMS: u32 = 200;
+    let map = |name, makers: &[&str]| pipeline::mapped(pipeline::with_inputs(pipeline::step(name), makers), ITEMS);
+    let steps = [("a", map("a", &[])), ("b", map("b", &["a"])), ("c", map("c", &["b"])), ("d", map("d", &["c"]))];
+    let release = pipeline::release(steps);
+    let record = pipeline::run_record(&release, "20261124-000000-test");
+    let world = World::new(1, Faults { duplicates: 0.5, late_duplicates: 0.2, ..Faults::default() });
+    scheduler::carry_out(&world, &release, &record, 2, Recovery::ByMessages);
+    examine(&world, &release, &record);
+    let each = world.state().sent as f64 / f64::from(4 * ITEMS);
+    eprintln!("{each:.1} messages an item");
+    assert!(each < 10.0, "{each} messages an item");
+}
+
+#[test]
 fn an_item_costs_as_many_requests_among_many_as_among_few() {
     let requests = |items: u32| {
         let release = pipeline::release([("score", pipeline::mapped(pipeline::step("score"), items))]);

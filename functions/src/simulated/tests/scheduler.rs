@@ -78,7 +78,13 @@ pub(super) fn carry_out(world: &World, release: &Release, record: &RunRecord, pr
             panic!("nobody does anything, and nobody waits");
         }
     }
-    panic!("the run has not ended after {most} polls");
+    let ended = world.state().objects.contains_key(&keys::result(&record.pipeline, &record.run));
+    panic!(
+        "nothing has come to an end after {most} polls: {} messages are left, the run has {}, and it is {}",
+        world.messages(),
+        if ended { "ended" } else { "not ended" },
+        world.now(),
+    );
 }
 
 fn seed_release(world: &World, release: &Release) {
