@@ -93,15 +93,24 @@ pub(crate) struct AgentOptions {
     pub(crate) own_ssh: bool,
     /// The secret that deliveries of a code host are signed with; none where nobody tells of pushes.
     pub(crate) secret: Option<String>,
+    /// The environment whose receiver tells of pushes; none where no function does.
+    pub(crate) deliveries: Option<EnvironmentName>,
     /// The host that is told what becomes of commits.
     pub(crate) status_host: Option<GitHub>,
 }
 
-struct Agent<'a> {
-    context: &'a Context,
-    options: &'a AgentOptions,
+impl AgentOptions {
+    /// Who sets passes going.
+    const fn trigger(&self) -> Trigger {
+        if self.secret.is_some() || self.deliveries.is_some() { Trigger::Webhook } else { Trigger::Agent }
+    }
+}
+
+pub(super) struct Agent<'a> {
+    pub(super) context: &'a Context,
+    pub(super) options: &'a AgentOptions,
     mirror: Mirror,
-    status: Arc<Telling>,
+    pub(super) status: Arc<Telling>,
     stopped: Arc<AtomicBool>,
     /// What was said last of each environment: the same is not said twice in a row.
     said: Mutex<BTreeMap<String, String>>,
@@ -135,7 +144,7 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
         Some(secret) => {
             let seen = DirectoryStore::open(home.join("webhook"))
                 .or_failed(|| format!("{} can not be written", home.display()))?;
-            Some(Webhook::new(secret, seen)?)
+            Some(Webhook::new(secret, seen, context.printer.clone())?)
         }
         None => None,
     };
@@ -146,19 +155,23 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
     let mut interrupted = interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?;
     let stopped = stop_flag(interrupted.clone());
     let agent = Agent { context, options, mirror, status, stopped, said: Mutex::default(), told: Mutex::default() };
+    let (mut deliveries, mut held) = (None, Vec::new());
     loop {
         let outcome = agent.pass(&home).await;
         if options.once {
             return outcome;
         }
+        agent.let_go(deliveries.as_ref(), std::mem::take(&mut held), &outcome).await;
         if let Err(error) = outcome {
             agent.say("remote", "", &error.render(&context.printer.err));
         }
+        deliveries = agent.find_deliveries(&home, deliveries).await;
         let stop = interrupted.wait_for(|stop| *stop != Stop::No);
         tokio::select! {
             _ = stop => {}
             () = tokio::time::sleep(options.interval) => {}
             () = endpoint.told() => {}
+            taken = agent.told(deliveries.as_ref()) => held = taken,
         }
         // The flag is raised by a task of its own, which may not have come to it yet.
         if *interrupted.borrow() != Stop::No {
@@ -306,7 +319,7 @@ impl Agent<'_> {
             target,
             commit: &commit,
             force: self.options.force,
-            trigger: if self.options.secret.is_some() { Trigger::Webhook } else { Trigger::Agent },
+            trigger: self.options.trigger(),
             lock_timeout: Duration::from_secs(1),
         };
         let reconciler = match Reconciler::connect(self.context, place, &wanted, &self.stopped).await {
@@ -390,7 +403,7 @@ impl Agent<'_> {
     }
 
     /// Says something, unless it is what was said last of the same thing.
-    fn say(&self, about: &str, data: &str, complaint: &str) {
+    pub(super) fn say(&self, about: &str, data: &str, complaint: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let text = format!("{data}{complaint}");
         if said.get(about) == Some(&text) {

@@ -76,6 +76,7 @@ pub(crate) async fn run(context: &Context, args: &WebhookArgs) -> CommandResult 
         timeout: args.timeout,
         own_ssh: has_own_ssh(),
         secret: Some(secret),
+        deliveries: None,
         status_host: args.github_status.as_deref().map(github).transpose()?,
     };
     agent::run(context, &options).await

@@ -11,5 +11,6 @@ mod https;
 mod policies;
 mod protected;
 mod race;
+mod receiver;
 mod webhook;
 mod world;
