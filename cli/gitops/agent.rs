@@ -19,6 +19,7 @@ use liminal_functions::local::store::DirectoryStore;
 use liminal_functions::ports::Clock as _;
 use liminal_infra::gitops::mirror::Mirror;
 use liminal_infra::gitops::mirror::MirrorError;
+use liminal_infra::gitops::notes::NOTES_KEY;
 use liminal_infra::source::FOLDER_KEY;
 use liminal_schemas::definition::EnvironmentSettings;
 use liminal_schemas::gitops::Trigger;
@@ -32,6 +33,7 @@ use super::agent_status::Followed;
 use super::commit_status::CommitStatus;
 use super::commit_status::GitHub;
 use super::commit_status::StatusHost as _;
+use super::note;
 use super::place::Place;
 use super::reconcile::Outcome;
 use super::reconcile::Reconciler;
@@ -95,6 +97,8 @@ pub(crate) struct AgentOptions {
     pub(crate) secret: Option<String>,
     /// The environment whose receiver tells of pushes; none where no function does.
     pub(crate) deliveries: Option<EnvironmentName>,
+    /// Whether git notes tell what becomes of commits.
+    pub(crate) notes: bool,
     /// The host that is told what becomes of commits.
     pub(crate) status_host: Option<GitHub>,
 }
@@ -125,7 +129,9 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
     let home = options.home.canonicalize().or_failed(|| format!("{} can not be used", options.home.display()))?;
     let _alone = alone(&home)?;
     let place = Place::open(&home)?;
-    place.repository.configure(&[(FOLDER_KEY, &options.folder)]).or_failed(|| "the copy can not be used".to_owned())?;
+    let notes = if options.notes { "true" } else { "false" };
+    let values = [(FOLDER_KEY, options.folder.as_str()), (NOTES_KEY, notes)];
+    place.repository.configure(&values).or_failed(|| "the copy can not be used".to_owned())?;
     let now = SystemClock.now();
     let status = AgentStatus {
         remote: mirror.address(),
@@ -330,6 +336,7 @@ impl Agent<'_> {
             Ok(outcome) => outcome,
             Err(error) => return self.fail(environment, branch, &commit, &error),
         };
+        note::write(self.context, place, &wanted, &outcome);
         self.tell_host(environment, &commit, &outcome).await;
         let Told { data, complaint, exit } = told(self.context, &wanted, &outcome);
         let message = if complaint.is_empty() { data.clone() } else { complaint.clone() };

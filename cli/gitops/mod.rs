@@ -14,6 +14,7 @@ pub(crate) mod commit_status;
 mod deliveries;
 pub(crate) mod hook;
 mod http;
+mod note;
 pub(crate) mod place;
 pub(crate) mod push;
 pub(crate) mod reconcile;

@@ -111,7 +111,8 @@ pub async fn receive(
     }
 }
 
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod tests {
     use std::sync::Mutex;
 

@@ -8,6 +8,7 @@ mod environments;
 mod ephemeral;
 mod hook;
 mod https;
+mod notes;
 mod policies;
 mod protected;
 mod race;
