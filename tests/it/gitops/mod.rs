@@ -6,6 +6,7 @@ mod cloud;
 mod commit_status;
 mod environments;
 mod ephemeral;
+mod ephemeral_aws;
 mod hook;
 mod https;
 mod notes;

@@ -2,7 +2,6 @@
 
 use std::process::Child;
 use std::process::Command;
-use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -14,6 +13,8 @@ use serde_json::Value;
 use super::webhook::SECRET;
 use super::webhook::signed;
 use super::world::World;
+use crate::aws::aws;
+use crate::aws::inventory;
 use crate::aws::with_bucket;
 use crate::harness::Outcome;
 use crate::harness::Project;
@@ -35,24 +36,6 @@ fn definition(name: &str) -> String {
                  run: [sh, say.sh, \"{{{{ params.greeting }}}}\", \"{{{{ outputs.text }}}}\"]\n        \
                  outputs: {{text: text.txt}}\n"
     )
-}
-
-/// The AWS CLI.
-fn aws(emulator: &Emulator, args: &[&str]) -> String {
-    let output = tools().aws(emulator).args(args).output().expect("the AWS CLI runs");
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// All that an account holds of an environment, by kind.
-fn inventory(emulator: &Emulator, project: &str) -> Vec<(String, String)> {
-    let mut command = tools().python(emulator);
-    command.args(["-c", include_str!("../inventory.py")]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("Python starts");
-    let asked = format!("{project} staging {project}\n");
-    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), asked.as_bytes()).expect("asked");
-    let output = child.wait_with_output().expect("Python ends");
-    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 /// A project with a secret in Secrets Manager under its name, and its environment `staging`.
@@ -209,7 +192,7 @@ fn a_receiver_is_made_once_brought_back_and_removed_without_a_trace() {
         "{other}"
     );
     assert_eq!(staging.show()["url"], url);
-    assert_eq!(inventory(emulator, name).iter().filter(|(kind, _)| kind == "role").count(), 1);
+    assert_eq!(inventory(emulator, name, "staging").iter().filter(|(kind, _)| kind == "role").count(), 1);
 
     // What is applied to the environment, and its removal, leave it alone.
     let _ = staging.on(&["apply", "-y"]).exits(0);
@@ -221,7 +204,7 @@ fn a_receiver_is_made_once_brought_back_and_removed_without_a_trace() {
 
     let removed = staging.on(&["gitops", "receiver", "remove", "-y"]).exits(0).stdout;
     assert_eq!(parts(&removed).first().map(String::as_str), Some("- function"), "{removed}");
-    let left: Vec<_> = inventory(emulator, name)
+    let left: Vec<_> = inventory(emulator, name, "staging")
         .into_iter()
         .filter(|(kind, key)| {
             kind != "object" || !(key.starts_with("state/staging/history/") || key == "state/staging.json")
@@ -249,7 +232,7 @@ fn what_is_not_for_a_receiver_is_refused() {
     };
     let _ = at("local").exits(64).says("liminal gitops webhook");
     let _ = at("pr-1").exits(64).says("made from a template");
-    let kinds: Vec<_> = inventory(staging.emulator, staging.name);
+    let kinds: Vec<_> = inventory(staging.emulator, staging.name, "staging");
     assert_eq!(kinds, [], "nothing was made");
 }
 
@@ -334,7 +317,7 @@ fn a_receiver_whose_making_or_removal_was_killed_is_put_right_by_the_next_comman
         assert!(matches!(outcome.code, None | Some(0)), "effect {effect} ends by a signal: {outcome:?}");
         outcome.code.is_none()
     };
-    let left = || inventory(staging.emulator, staging.name);
+    let left = || inventory(staging.emulator, staging.name, "staging");
     let making = (0..).step_by(STRIDE).take_while(|effect| {
         let killed = killed(&create, *effect);
         let _ = staging.project.liminal(&remove).exits(0);
