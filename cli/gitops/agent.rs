@@ -213,6 +213,9 @@ fn explain(error: &MirrorError) -> CliError {
             .hint("`git ls-remote URL` with the same user shows the same; the agent never asks for a password")
             .hint("ssh keys, `git credential` helpers and GIT_SSH_COMMAND are used as git is set up")
             .exit(ExitCode::Credentials),
+        MirrorError::UnknownHost { .. } => explained
+            .hint("`ssh HOST` with the same user shows the key, to be compared with what the host tells of it, and keeps it")
+            .hint("where a known host has another key now, ask whoever runs it before you let the old one go"),
         MirrorError::TimedOut { .. } => explained.hint("--timeout 5m waits longer"),
         MirrorError::NoGit(_) => explained.hint("install git, and see that it is on the PATH"),
         MirrorError::Refused { complaint, .. } if complaint.contains("shallow") => explained

@@ -14,5 +14,6 @@ mod policies;
 mod protected;
 mod race;
 mod receiver;
+mod ssh;
 mod webhook;
 mod world;
