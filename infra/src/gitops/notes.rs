@@ -50,7 +50,7 @@ pub fn note(repository: &Repository, commit: &str, subject: &str, text: &str) ->
             Ok(_) => return Ok(true),
             // Another note moved the ref since it was read, or is about to.
             Err(error) if tried < TRIES && matches!(error.code(), ErrorCode::Modified | ErrorCode::Locked) => {
-                tried += 1
+                tried += 1;
             }
             Err(error) => return Err(error),
         }

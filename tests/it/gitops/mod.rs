@@ -15,5 +15,5 @@ mod protected;
 mod race;
 mod receiver;
 mod ssh;
-mod webhook;
+pub mod webhook;
 mod world;
