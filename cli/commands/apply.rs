@@ -52,10 +52,12 @@ pub(crate) struct ApplyArgs {
 /// How what is new comes to be live.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WishArgs {
-    /// Give only this part of the runs to what is new, until `liminal promote` or `liminal abort`.
-    #[arg(long, value_name = "PERCENT")]
-    canary: Option<Share>,
-    /// How large a part of these runs may fail before the canary is aborted by itself [default: 10%].
+    /// Give only this part of the runs to what is new, until `liminal promote` or `liminal abort`. Without a number, it is that
+    /// of the environment's definition.
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1)]
+    canary: Option<Option<Share>>,
+    /// How large a part of these runs may fail before the canary is aborted by itself [default: that of the environment's
+    /// definition, or 10%].
     #[arg(long, value_name = "PERCENT", requires = "canary")]
     tolerated_failures: Option<Share>,
     /// Make a release live all the same whose canary was aborted.
@@ -68,10 +70,21 @@ pub(crate) struct WishArgs {
 
 impl WishArgs {
     /// What a plan is told.
-    pub(crate) fn wishes(&self) -> Wishes {
-        let tolerated = self.tolerated_failures.unwrap_or(DEFAULT_TOLERATED);
-        let rollout = self.canary.map_or(Rollout::Whole, |share| Rollout::Canary { share, tolerated });
-        Wishes { keep_runner: self.keep_runner, rollout, allow_aborted: self.allow_aborted }
+    pub(crate) fn wishes(&self, environment: &Environment) -> Result<Wishes, CliError> {
+        let limits = environment.canary_limits();
+        let rollout = match self.canary {
+            None => Rollout::Whole,
+            Some(share) => {
+                let share = share.or(limits.share).ok_or_else(|| {
+                    CliError::new("nothing says which part of the runs the canary is given")
+                        .hint("--canary 10% says it, or `canary: {share: 10%}` in the environment")
+                        .exit(ExitCode::Usage)
+                })?;
+                let tolerated = self.tolerated_failures.or(limits.tolerated_failures).unwrap_or(DEFAULT_TOLERATED);
+                Rollout::Canary { share, tolerated }
+            }
+        };
+        Ok(Wishes { keep_runner: self.keep_runner, rollout, allow_aborted: self.allow_aborted })
     }
 }
 
@@ -126,7 +139,7 @@ pub(crate) async fn run(context: &Context, args: &ApplyArgs) -> CommandResult {
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
     environment.checked_lifetime(args.ttl)?;
-    let plan = environment.plan(&project, args.wishes.wishes()).await?;
+    let plan = environment.plan(&project, args.wishes.wishes(&environment)?).await?;
     if let Err(denied) = policies::check(context, &project, &plan) {
         context.printer.data(&plan_text::text(&plan, &context.printer.out));
         let (source, result) = (plan.base.source.clone(), HistoryResult::Refused);

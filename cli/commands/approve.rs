@@ -82,7 +82,7 @@ async fn plan(context: &Context, args: &ApproveArgs) -> Result<(Environment, Pla
     }
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project, args.wishes.wishes()).await?;
+    let plan = environment.plan(&project, args.wishes.wishes(&environment)?).await?;
     policies::check(context, &project, &plan)?;
     Ok((environment, plan))
 }

@@ -28,6 +28,9 @@ pub(crate) async fn run(context: &Context, args: &DestroyArgs) -> CommandResult 
     }
     let options = || args.approval.options(false, delete_data);
     let exit = super::rollback::carry_out_without_project(context, &environment, &plan, options()).await?;
+    if exit == ExitCode::Ok && environment.has_receiver().await {
+        context.printer.say("Its receiver stays: `liminal gitops receiver remove` removes it.");
+    }
     if is_made && exit == ExitCode::Ok {
         match environment.clear_if_empty(context, &options()).await? {
             Lived::Removed | Lived::Lives => {}

@@ -46,7 +46,7 @@ enum PlanFormat {
 pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
     let project = project::open(context, args.rev.as_deref())?;
     let environment = Environment::of(context, &project).await?;
-    let plan = environment.plan(&project, args.wishes.wishes()).await?;
+    let plan = environment.plan(&project, args.wishes.wishes(&environment)?).await?;
     if let Some(file) = &args.out {
         let bytes = serde_json::to_vec_pretty(&plan).or_failed(|| "the plan can not be written as JSON".to_owned())?;
         std::fs::write(file, bytes).or_failed(|| format!("{} can not be written", file.display()))?;

@@ -19,6 +19,7 @@ use liminal_functions::local::store::DirectoryStore;
 use liminal_functions::ports::Clock as _;
 use liminal_infra::gitops::mirror::Mirror;
 use liminal_infra::gitops::mirror::MirrorError;
+use liminal_infra::gitops::notes::NOTES_KEY;
 use liminal_infra::source::FOLDER_KEY;
 use liminal_schemas::definition::EnvironmentSettings;
 use liminal_schemas::gitops::Trigger;
@@ -32,6 +33,7 @@ use super::agent_status::Followed;
 use super::commit_status::CommitStatus;
 use super::commit_status::GitHub;
 use super::commit_status::StatusHost as _;
+use super::note;
 use super::place::Place;
 use super::reconcile::Outcome;
 use super::reconcile::Reconciler;
@@ -93,15 +95,26 @@ pub(crate) struct AgentOptions {
     pub(crate) own_ssh: bool,
     /// The secret that deliveries of a code host are signed with; none where nobody tells of pushes.
     pub(crate) secret: Option<String>,
+    /// The environment whose receiver tells of pushes; none where no function does.
+    pub(crate) deliveries: Option<EnvironmentName>,
+    /// Whether git notes tell what becomes of commits.
+    pub(crate) notes: bool,
     /// The host that is told what becomes of commits.
     pub(crate) status_host: Option<GitHub>,
 }
 
-struct Agent<'a> {
-    context: &'a Context,
-    options: &'a AgentOptions,
+impl AgentOptions {
+    /// Who sets passes going.
+    const fn trigger(&self) -> Trigger {
+        if self.secret.is_some() || self.deliveries.is_some() { Trigger::Webhook } else { Trigger::Agent }
+    }
+}
+
+pub(super) struct Agent<'a> {
+    pub(super) context: &'a Context,
+    pub(super) options: &'a AgentOptions,
     mirror: Mirror,
-    status: Arc<Telling>,
+    pub(super) status: Arc<Telling>,
     stopped: Arc<AtomicBool>,
     /// What was said last of each environment: the same is not said twice in a row.
     said: Mutex<BTreeMap<String, String>>,
@@ -116,7 +129,9 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
     let home = options.home.canonicalize().or_failed(|| format!("{} can not be used", options.home.display()))?;
     let _alone = alone(&home)?;
     let place = Place::open(&home)?;
-    place.repository.configure(&[(FOLDER_KEY, &options.folder)]).or_failed(|| "the copy can not be used".to_owned())?;
+    let notes = if options.notes { "true" } else { "false" };
+    let values = [(FOLDER_KEY, options.folder.as_str()), (NOTES_KEY, notes)];
+    place.repository.configure(&values).or_failed(|| "the copy can not be used".to_owned())?;
     let now = SystemClock.now();
     let status = AgentStatus {
         remote: mirror.address(),
@@ -135,7 +150,7 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
         Some(secret) => {
             let seen = DirectoryStore::open(home.join("webhook"))
                 .or_failed(|| format!("{} can not be written", home.display()))?;
-            Some(Webhook::new(secret, seen)?)
+            Some(Webhook::new(secret, seen, context.printer.clone())?)
         }
         None => None,
     };
@@ -146,19 +161,23 @@ pub(crate) async fn run(context: &Context, options: &AgentOptions) -> CommandRes
     let mut interrupted = interrupt::listen(&context.printer, interrupt::ENDS_APPLY)?;
     let stopped = stop_flag(interrupted.clone());
     let agent = Agent { context, options, mirror, status, stopped, said: Mutex::default(), told: Mutex::default() };
+    let (mut deliveries, mut held) = (None, Vec::new());
     loop {
         let outcome = agent.pass(&home).await;
         if options.once {
             return outcome;
         }
+        agent.let_go(deliveries.as_ref(), std::mem::take(&mut held), &outcome).await;
         if let Err(error) = outcome {
             agent.say("remote", "", &error.render(&context.printer.err));
         }
+        deliveries = agent.find_deliveries(&home, deliveries).await;
         let stop = interrupted.wait_for(|stop| *stop != Stop::No);
         tokio::select! {
             _ = stop => {}
             () = tokio::time::sleep(options.interval) => {}
             () = endpoint.told() => {}
+            taken = agent.told(deliveries.as_ref()) => held = taken,
         }
         // The flag is raised by a task of its own, which may not have come to it yet.
         if *interrupted.borrow() != Stop::No {
@@ -194,6 +213,9 @@ fn explain(error: &MirrorError) -> CliError {
             .hint("`git ls-remote URL` with the same user shows the same; the agent never asks for a password")
             .hint("ssh keys, `git credential` helpers and GIT_SSH_COMMAND are used as git is set up")
             .exit(ExitCode::Credentials),
+        MirrorError::UnknownHost { .. } => explained
+            .hint("`ssh HOST` with the same user shows the key, to be compared with what the host tells of it, and keeps it")
+            .hint("where a known host has another key now, ask whoever runs it before you let the old one go"),
         MirrorError::TimedOut { .. } => explained.hint("--timeout 5m waits longer"),
         MirrorError::NoGit(_) => explained.hint("install git, and see that it is on the PATH"),
         MirrorError::Refused { complaint, .. } if complaint.contains("shallow") => explained
@@ -306,7 +328,7 @@ impl Agent<'_> {
             target,
             commit: &commit,
             force: self.options.force,
-            trigger: if self.options.secret.is_some() { Trigger::Webhook } else { Trigger::Agent },
+            trigger: self.options.trigger(),
             lock_timeout: Duration::from_secs(1),
         };
         let reconciler = match Reconciler::connect(self.context, place, &wanted, &self.stopped).await {
@@ -317,6 +339,7 @@ impl Agent<'_> {
             Ok(outcome) => outcome,
             Err(error) => return self.fail(environment, branch, &commit, &error),
         };
+        note::write(self.context, place, &wanted, &outcome);
         self.tell_host(environment, &commit, &outcome).await;
         let Told { data, complaint, exit } = told(self.context, &wanted, &outcome);
         let message = if complaint.is_empty() { data.clone() } else { complaint.clone() };
@@ -390,7 +413,7 @@ impl Agent<'_> {
     }
 
     /// Says something, unless it is what was said last of the same thing.
-    fn say(&self, about: &str, data: &str, complaint: &str) {
+    pub(super) fn say(&self, about: &str, data: &str, complaint: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let text = format!("{data}{complaint}");
         if said.get(about) == Some(&text) {

@@ -70,7 +70,7 @@ impl Endpoint {
     /// Waits until somebody tells of a push; for ever where nobody does.
     pub(super) async fn told(&self) {
         match &self.webhook {
-            Some(webhook) => webhook.wake.notified().await,
+            Some(webhook) => webhook.told().await,
             None => std::future::pending().await,
         }
     }

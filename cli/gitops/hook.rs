@@ -8,6 +8,7 @@ use std::time::Duration;
 use liminal_infra::gitops::decide::Decision;
 use liminal_schemas::gitops::Trigger;
 
+use super::note;
 use super::place::Place;
 use super::place::short;
 use super::push::Update;
@@ -102,7 +103,10 @@ pub(crate) async fn after(context: &Context, place: &Place, updates: &[Update], 
                 Err(error) => Err(error),
             };
             let code = match outcome {
-                Ok(outcome) => tell(context, &wanted, &outcome),
+                Ok(outcome) => {
+                    note::write(context, place, &wanted, &outcome);
+                    tell(context, &wanted, &outcome)
+                }
                 Err(error) => {
                     context.printer.complain(&error.render(&context.printer.err));
                     error.exit

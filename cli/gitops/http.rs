@@ -58,15 +58,8 @@ pub(crate) trait Handler: Send + Sync + 'static {
 }
 
 impl Request {
-    /// A request that did not come over a wire.
-    #[cfg(test)]
-    pub(crate) fn new(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-        Self { method: method.to_owned(), path: path.to_owned(), headers, body: body.to_vec() }
-    }
-
     /// A header; none when there is none, or more than one, since nobody can tell which is meant.
-    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
         let mut found = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         let (_, value) = found.next()?;
         found.next().is_none().then_some(value.as_slice())

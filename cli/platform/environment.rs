@@ -12,6 +12,7 @@ use liminal_functions::ports::Clock as _;
 use liminal_functions::ports::Nonces as _;
 use liminal_functions::ports::ObjectStore as _;
 use liminal_schemas::aws::AwsPlace;
+use liminal_schemas::delivery::CanaryLimits;
 use liminal_schemas::delivery::Delivery;
 use liminal_schemas::delivery::Template;
 use liminal_schemas::graph::Graph;
@@ -115,6 +116,11 @@ impl Environment {
     /// Whether a plan for it must be approved before it is carried out.
     pub(crate) const fn is_protected(&self) -> bool {
         self.delivery.protected
+    }
+
+    /// How what is new is tried in it, unless somebody says otherwise.
+    pub(crate) const fn canary_limits(&self) -> CanaryLimits {
+        self.delivery.canary
     }
 
     /// The template that it is made from; none for one that stays.

@@ -172,7 +172,10 @@ impl Environment {
 
     async fn clear(&self, context: &Context) -> Result<(), CliError> {
         let Some(template) = self.template() else { return Ok(()) };
-        let left = self.store().list("").await.or_failed(|| "what is left can not be listed".to_owned())?;
+        let mut left = self.store().list("").await.or_failed(|| "what is left can not be listed".to_owned())?;
+        // As long as the state is there, whoever looks next goes on at once.
+        let state = keys::state(self.name());
+        left.sort_by_key(|key| *key == state);
         for key in left {
             self.store().delete(&key).await.or_failed(|| format!("{key} can not be deleted"))?;
         }

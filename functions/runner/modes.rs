@@ -8,6 +8,7 @@ use liminal_functions::aws::environment::VariableError;
 use liminal_functions::aws::environment::Variables;
 use liminal_functions::aws::function::Function;
 use liminal_functions::aws::function::FunctionError;
+use liminal_functions::aws::receive::ReceiveFunction;
 use liminal_functions::aws::serve;
 use liminal_functions::aws::start::StartFunction;
 use liminal_functions::aws::step_function::StepFunction;
@@ -71,13 +72,17 @@ async fn function(given: &Variables) -> Result<Box<dyn Function>, ModeError> {
             let clients = Clients::connect(Connection::default()).await;
             Ok(Box::new(DispatchFunction::new(&clients, given)?))
         }
+        variables::MODE_RECEIVE => {
+            let clients = Clients::connect(Connection::default()).await;
+            Ok(Box::new(ReceiveFunction::new(&clients, given)?))
+        }
         variables::MODE_START => {
             let clients = Clients::connect(Connection::default()).await;
             Ok(Box::new(StartFunction::new(&clients, given)?))
         }
         other => {
             let (variable, value) = (variables::MODE, other.to_owned());
-            Err(VariableError::Unknown { variable, value, known: "dispatch, start, step" }.into())
+            Err(VariableError::Unknown { variable, value, known: "dispatch, receive, start, step" }.into())
         }
     }
 }

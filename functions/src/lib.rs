@@ -23,3 +23,4 @@ pub mod simulated;
 pub mod starter;
 pub mod task_command;
 pub mod unpack;
+pub mod webhook;

@@ -1,5 +1,6 @@
 //! How changes come to an environment: which branch it follows, and whether somebody must approve first.
 
+use crate::canary::Share;
 use crate::name::EnvironmentName;
 
 /// What a definition says about how an environment is delivered to. No release holds any of this.
@@ -11,6 +12,17 @@ pub struct Delivery {
     pub protected: bool,
     /// The template that it is, or is made from: what its names look like, and how long those live that are made from it.
     pub template: Option<Template>,
+    /// How what is new is tried in it, unless an apply says otherwise.
+    pub canary: CanaryLimits,
+}
+
+/// How large a canary is, and what it may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CanaryLimits {
+    /// The part of the runs that is given to what is new.
+    pub share: Option<Share>,
+    /// The part of these that may fail before the canary is aborted.
+    pub tolerated_failures: Option<Share>,
 }
 
 /// An environment that others are made from, each of which lives for a while.

@@ -1,11 +1,16 @@
 //! What GitOps keeps beside the state of an environment.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::aws::resource::CloudResource;
 use crate::digest::Digest;
 use crate::name::EnvironmentName;
+use crate::release::SecretRef;
+use crate::state::ResourceAddress;
 use crate::time::UtcTime;
 
 /// The version of the GitOps documents that this code writes.
@@ -74,4 +79,16 @@ pub struct Quarantine {
     /// What tried to apply it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+}
+
+/// `state/<env>.receiver.json`: what the receiver of an environment is made of. Written before anything of it is made, so
+/// that whatever comes in between, all of it is found again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReceiverRecord {
+    /// See [`GITOPS_SCHEMA`].
+    pub schema: u32,
+    /// Where the secret is that deliveries are signed with.
+    pub secret: SecretRef,
+    /// Its resources, and those of an earlier one that may still be there.
+    pub resources: BTreeMap<ResourceAddress, CloudResource>,
 }

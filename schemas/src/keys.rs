@@ -105,6 +105,19 @@ pub fn quarantine(environment: &EnvironmentName) -> String {
     format!("state/{environment}.quarantine.json")
 }
 
+/// What the receiver of an environment is made of.
+pub fn receiver(environment: &EnvironmentName) -> String {
+    format!("state/{environment}.receiver.json")
+}
+
+/// There once what a code host told by a delivery has been passed on. The id is letters, digits and `-` alone.
+pub fn delivery(id: &str) -> String {
+    format!("{DELIVERIES_PREFIX}{id}")
+}
+
+/// All deliveries that were passed on.
+pub const DELIVERIES_PREFIX: &str = "deliveries/";
+
 /// One entry of an environment's history, in the order of serials.
 pub fn history(environment: &EnvironmentName, serial: u64) -> String {
     format!("{}{serial:010}.json", history_prefix(environment))

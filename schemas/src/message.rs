@@ -150,6 +150,28 @@ impl TriggerMessage {
     }
 }
 
+/// Tells agents that a code host was pushed to. It says nothing of what was pushed: that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushMessage {
+    /// See [`MESSAGE_SCHEMA`].
+    pub schema: u32,
+    /// The id of the delivery, for logs.
+    pub delivery: String,
+}
+
+impl PushMessage {
+    /// What is told of a delivery.
+    pub fn new(delivery: impl Into<String>) -> Self {
+        Self { schema: MESSAGE_SCHEMA, delivery: delivery.into() }
+    }
+
+    /// The message body.
+    pub fn body(&self) -> String {
+        // A number and a text: serialising them can not fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

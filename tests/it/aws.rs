@@ -66,6 +66,27 @@ pub fn with_aws(project: Project, emulator: &Emulator) -> Project {
     emulator.env().iter().fold(project, |project, (name, value)| project.env(name, value))
 }
 
+/// The AWS CLI.
+pub fn aws(emulator: &Emulator, args: &[&str]) -> String {
+    let output = tools().aws(emulator).args(args).output().expect("the AWS CLI runs");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// All that an account holds of an environment, by kind, in a bucket that is called as its project is.
+pub fn inventory(emulator: &Emulator, project: &str, environment: &str) -> Vec<(String, String)> {
+    let mut command = tools().python(emulator);
+    command
+        .args(["-c", include_str!("inventory.py")])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("Python starts");
+    let asked = format!("{project} {environment} {project}\n");
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), asked.as_bytes()).expect("asked");
+    let output = child.wait_with_output().expect("Python ends");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
 #[test]
 fn without_credentials_every_command_ends_with_4_and_says_what_to_do() {
     let project = Project::new(&definition("nowhere", TWO_STEPS))

@@ -188,3 +188,37 @@ fn a_canary_on_aws_has_functions_of_its_own_and_is_taken_off_by_the_starter() {
     assert!(text.contains("v1"), "{text}");
     let _ = on(&["apply", "-y"]).exits(0).prints("p stays at");
 }
+
+#[test]
+fn the_definition_says_how_canaries_are_and_the_flags_go_before_it() {
+    let project = project();
+    let environments =
+        "environments:\n  local: {canary: {share: 20%, tolerated_failures: 0.5%}}\n  other: {}\npipelines:";
+    let _ = project.liminal(&["plan", "--canary"]).exits(64).says("--canary 10%").says("canary: {share: 10%}");
+    project.edit("liminal.yml", "pipelines:", environments);
+    project.edit("liminal.yml", "greeting: hello", "greeting: ahoy");
+    project.commit("Say ahoy");
+    let _ = project.liminal(&["plan", "--canary", "-e", "other"]).exits(64).says("--canary 10%");
+    let _ = project.liminal(&["apply", "--canary", "-y"]).exits(0).prints("greet gives 20% of its runs to");
+    let limits = |project: &Project| {
+        let canary = pointer(project).canary.expect("on trial");
+        (canary.share.to_string(), canary.tolerated.to_string())
+    };
+    assert_eq!(limits(&project), ("20%".to_owned(), "0.5%".to_owned()));
+    let _ = project.liminal(&["apply", "--canary", "30%", "--tolerated-failures", "2%", "-y"]).exits(0);
+    assert_eq!(limits(&project), ("30%".to_owned(), "2%".to_owned()));
+    let _ = project.liminal(&["apply", "-y"]).exits(0);
+    assert_eq!(pointer(&project).canary, None, "an apply that asks for no canary begins none");
+
+    for (wrong, said) in [
+        ("share: 20", "write the sign too"),
+        ("share: 101%", "from 0% to 100%"),
+        ("share: ten", "from 0% to 100%"),
+        ("shares: 10%", "did you mean `share`"),
+    ] {
+        let text = project.read("liminal.yml").replace("share: 20%", wrong);
+        let place = Project::new(&text);
+        place.write("say.sh", SAY);
+        let _ = place.liminal(&["validate"]).exits(1).says(said);
+    }
+}

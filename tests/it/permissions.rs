@@ -27,6 +27,8 @@ use serde_json::json;
 
 use crate::aws::definition;
 use crate::aws::with_bucket;
+use crate::gitops::webhook::SECRET;
+use crate::gitops::webhook::signed;
 use crate::harness::Project;
 
 /// The project, and its bucket.
@@ -239,4 +241,100 @@ fn a_role_allows_what_its_step_declares_and_denies_the_rest() {
     assert_eq!(status["result"]["status"], "succeeded", "{status}");
     let models = project.json(&["models", "toy", "-o", "json", "-e", "dev"]);
     assert_eq!(models.as_array().map(Vec::len), Some(1), "{models}");
+}
+
+/// A runner that takes deliveries with the credentials of its role.
+struct Receiver {
+    child: std::process::Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Receiver {
+    fn start(account: &Account, credentials: &[(String, String)]) -> Self {
+        let runner = Path::new(env!("CARGO_BIN_EXE_liminal")).with_file_name("liminal-runner");
+        let secret = format!("secretsmanager:{NAME}");
+        let variables = [
+            ("PROJECT", NAME),
+            ("ENVIRONMENT", "dev"),
+            ("BUCKET", NAME),
+            ("MODE", "receive"),
+            ("SIGNING_SECRET", &secret),
+        ];
+        let mut command = Command::new(runner);
+        command.arg("serve").env_clear().envs(account.emulator.env()).envs(credentials.iter().cloned());
+        command.envs(variables.map(|(name, value)| (format!("LIMINAL_{name}"), value)));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the runner starts");
+        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, answers }
+    }
+
+    /// The status of the answer to what tells of an event.
+    fn tell(&mut self, event: &str, id: &str) -> u64 {
+        let body = "{}";
+        let signature = signed(body.as_bytes()).replace("X-Hub-Signature-256: ", "");
+        let event = json!({
+            "version": "2.0", "rawPath": "/", "body": body, "isBase64Encoded": false,
+            "headers": { "x-github-event": event, "x-github-delivery": id, "x-hub-signature-256": signature },
+            "requestContext": { "http": { "method": "POST", "path": "/" } },
+        });
+        #[expect(clippy::disallowed_methods, reason = "deadlines are told by the clock of the machine")]
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let deadline = u64::try_from((now + Duration::from_mins(5)).as_millis()).expect("a time");
+        let line = json!({ "event": event, "deadline_ms": deadline, "request_id": "r1" });
+        writeln!(self.child.stdin.as_mut().expect("a pipe"), "{line}").expect("sent");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("read");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        answer["result"]["statusCode"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_role_of_a_receiver_allows_to_take_deliveries_and_denies_the_rest() {
+    let project = Project::new(&definition(NAME, PIPELINES));
+    let emulator = Moto::start();
+    let project = with_bucket(project, &emulator, NAME);
+    let _ = project.liminal(&["apply", "-y", "-e", "dev"]).exits(0);
+    let mut account = Account { emulator, queues: Vec::new() };
+    account.allowed(&[], &["secretsmanager", "create-secret", "--name", NAME, "--secret-string", SECRET]);
+    let secret = format!("secretsmanager:{NAME}");
+    let _ = project.liminal(&["gitops", "receiver", "create", "-y", "-e", "dev", "--secret", &secret]).exits(0);
+    let queues = account.allowed(&[], &["sqs", "list-queues"]);
+    let urls = queues["QueueUrls"].as_array().expect("a list").iter();
+    account.queues = urls.map(|url| url.as_str().expect("a URL").to_owned()).collect();
+    let role = account.role("receiver");
+    let mut receiver = Receiver::start(&account, &role);
+    // moto can not tell one secret from another, so this one is read before it judges.
+    assert_eq!(receiver.tell("ping", "p-1"), 200);
+    account.emulator.enforce_permissions();
+    assert_eq!(receiver.tell("push", "d-1"), 202, "{}", account.emulator.log());
+    assert_eq!(receiver.tell("push", "d-1"), 200, "{}", account.emulator.log());
+
+    let object = |key: &str| format!("{NAME}/dev/{key}");
+    for key in ["state/dev.json", "live/p.json", "state/dev.receiver.json"] {
+        let to = project.join("got");
+        let to = to.to_str().expect("a path in UTF-8");
+        account.denied(&role, &["s3api", "get-object", "--bucket", NAME, "--key", &object(key), to]);
+        account.denied(&role, &["s3api", "put-object", "--bucket", NAME, "--key", &object(key)]);
+    }
+    account.denied(&role, &["s3api", "delete-object", "--bucket", NAME, "--key", &object("deliveries/d-1")]);
+    for prefix in ["", "state/", "runs/"] {
+        account.denied(&role, &["s3api", "list-objects-v2", "--bucket", NAME, "--prefix", &object(prefix)]);
+    }
+    let own = account.queue("deliveries");
+    account.denied(&role, &["sqs", "receive-message", "--queue-url", own]);
+    account.denied(&role, &["sqs", "send-message", "--queue-url", account.queue("triggers"), "--message-body", "{}"]);
+    account.denied(&role, &["sqs", "send-message", "--queue-url", account.queue("p-first"), "--message-body", "{}"]);
+    account.denied(&role, &["iam", "list-roles"]);
+    account.emulator.waive_permissions();
+    let received = account.allowed(&[], &["sqs", "receive-message", "--queue-url", own]);
+    let body = received["Messages"][0]["Body"].as_str().expect("a message");
+    assert_eq!(body, r#"{"schema":1,"delivery":"d-1"}"#);
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use liminal_schemas::definition::path_problem;
+use liminal_schemas::name::EnvironmentName;
 
 use crate::app::Context;
 use crate::commands::apply::duration;
@@ -43,6 +44,9 @@ pub(crate) struct AgentArgs {
     /// Also take commits that are older, beside what is applied, or in quarantine.
     #[arg(long, requires = "once")]
     force: bool,
+    /// Fetch as soon as the receiver of this environment on AWS is told of a push (`liminal gitops receiver`).
+    #[arg(long, value_name = "ENV", conflicts_with = "once")]
+    deliveries: Option<String>,
     /// What to do about resources that differ from what is recorded.
     #[arg(long, value_enum, default_value_t = DriftPolicy::Report, value_name = "WHAT")]
     drift: DriftPolicy,
@@ -52,6 +56,9 @@ pub(crate) struct AgentArgs {
     /// Tell GitHub what became of each commit: a status beside it. The token is in GITHUB_TOKEN.
     #[arg(long, value_name = "OWNER/REPO")]
     github_status: Option<String>,
+    /// Note beside each commit what became of it, in the copy: `git --git-dir HOME log --notes=liminal` shows it.
+    #[arg(long)]
+    notes: bool,
     /// How long a fetch may take.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
@@ -70,9 +77,16 @@ pub(crate) async fn run(context: &Context, args: &AgentArgs) -> CommandResult {
         timeout: args.timeout,
         own_ssh: has_own_ssh(),
         secret: None,
+        deliveries: args.deliveries.as_deref().map(environment_name).transpose()?,
+        notes: args.notes,
         status_host: args.github_status.as_deref().map(github).transpose()?,
     };
     agent::run(context, &options).await
+}
+
+fn environment_name(name: &str) -> Result<EnvironmentName, CliError> {
+    EnvironmentName::new(name)
+        .map_err(|error| CliError::because("--deliveries names no environment", &error).exit(ExitCode::Usage))
 }
 
 /// The folder of a project in a repository, which leads nowhere else.

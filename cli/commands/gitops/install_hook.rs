@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use liminal_infra::gitops::notes::NOTES_KEY;
 use liminal_infra::source::FOLDER_KEY;
 
 use super::agent::checked_folder;
@@ -28,6 +29,9 @@ pub(crate) struct InstallHookArgs {
     /// Also refuse a push whose definition is broken, or that could not be applied.
     #[arg(long)]
     pre_receive: bool,
+    /// Note beside each commit what became of it: `git log --notes=liminal` shows it.
+    #[arg(long)]
+    notes: bool,
     /// The folder of the project in the repository, when it is not the root.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<String>,
@@ -40,7 +44,9 @@ pub(crate) fn run(context: &Context, args: &InstallHookArgs) -> CommandResult {
     let Some(program) = program.to_str() else {
         return Err(CliError::new(format!("the path of this program is no UTF-8: {}", program.display())));
     };
-    let values = [(PROGRAM_KEY, program), (FOLDER_KEY, &folder), ("receive.advertisePushOptions", "true")];
+    let notes = if args.notes { "true" } else { "false" };
+    let values =
+        [(PROGRAM_KEY, program), (FOLDER_KEY, &folder), (NOTES_KEY, notes), ("receive.advertisePushOptions", "true")];
     place.repository.configure(&values).or_failed(|| "the hook can not be installed".to_owned())?;
     let mut kinds = vec![Kind::PostReceive];
     if args.pre_receive {

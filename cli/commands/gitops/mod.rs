@@ -4,6 +4,7 @@ mod agent;
 mod ci;
 mod install_hook;
 mod receive;
+mod receiver;
 mod webhook;
 
 use crate::app::Context;
@@ -26,6 +27,7 @@ enum GitopsCommand {
     Ci(ci::CiArgs),
     InstallHook(install_hook::InstallHookArgs),
     Receive(receive::ReceiveArgs),
+    Receiver(receiver::ReceiverArgs),
     Webhook(webhook::WebhookArgs),
 }
 
@@ -35,6 +37,7 @@ pub(crate) async fn run(context: &Context, args: &GitopsArgs) -> CommandResult {
         GitopsCommand::Ci(args) => ci::run(context, args),
         GitopsCommand::InstallHook(args) => install_hook::run(context, args),
         GitopsCommand::Receive(args) => receive::run(context, args).await,
+        GitopsCommand::Receiver(args) => receiver::run(context, args).await,
         GitopsCommand::Webhook(args) => webhook::run(context, args).await,
     }
 }

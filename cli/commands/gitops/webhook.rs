@@ -50,6 +50,9 @@ pub(crate) struct WebhookArgs {
     /// Tell GitHub what became of each commit: a status beside it. The token is in GITHUB_TOKEN.
     #[arg(long, value_name = "OWNER/REPO")]
     github_status: Option<String>,
+    /// Note beside each commit what became of it, in the copy: `git --git-dir HOME log --notes=liminal` shows it.
+    #[arg(long)]
+    notes: bool,
     /// How long a fetch may take.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
@@ -76,6 +79,8 @@ pub(crate) async fn run(context: &Context, args: &WebhookArgs) -> CommandResult 
         timeout: args.timeout,
         own_ssh: has_own_ssh(),
         secret: Some(secret),
+        deliveries: None,
+        notes: args.notes,
         status_host: args.github_status.as_deref().map(github).transpose()?,
     };
     agent::run(context, &options).await

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use liminal_schemas::aws::names;
 use liminal_schemas::aws::variables;
+use liminal_schemas::definition::SecretProblem;
 use liminal_schemas::name::EnvironmentName;
 use liminal_schemas::name::NameError;
 use liminal_schemas::name::ProjectName;
@@ -27,6 +28,14 @@ pub enum VariableError {
         variable: &'static str,
         /// What is wrong with it.
         source: NameError,
+    },
+    /// One is no reference to a secret.
+    #[error("the variable {variable} names no secret")]
+    Secret {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        source: SecretProblem,
     },
     /// One has none of its values.
     #[error("the variable {variable} is `{value}`, and has to be one of {known}")]

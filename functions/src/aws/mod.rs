@@ -18,6 +18,7 @@ pub mod function;
 pub mod place;
 pub mod platform;
 pub mod queue;
+pub mod receive;
 mod retry;
 pub mod scratch;
 pub mod secrets;

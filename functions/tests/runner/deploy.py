@@ -58,6 +58,10 @@ def notification(bucket, queue, prefix):
     )
 
 
+def secret(name, value):
+    boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
+
+
 def put(bucket, key, content):
     boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=content.encode())
 

@@ -42,6 +42,16 @@ impl Serving {
         Self { child, answers }
     }
 
+    /// Sends an event as it is; gives the answer.
+    pub(crate) fn event(&mut self, event: &Value, left: Duration) -> Value {
+        #[expect(clippy::disallowed_methods, reason = "deadlines are told by the clock of the machine")]
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let deadline = u64::try_from((now + left).as_millis()).expect("a time");
+        let line = json!({ "event": event, "deadline_ms": deadline, "request_id": "r1" });
+        writeln!(self.child.stdin.as_mut().expect("a pipe"), "{line}").expect("sent");
+        self.answer().expect("an answer")
+    }
+
     /// Sends a message of a queue as Lambda does.
     pub(crate) fn send(&mut self, queue: &str, body: &str, receives: u32, left: Duration) {
         #[expect(clippy::disallowed_methods, reason = "deadlines are told by the clock of the machine")]

@@ -7,5 +7,6 @@ mod faults;
 mod functions;
 mod limits;
 mod pipeline;
+mod receive;
 mod triggers;
 mod world;

@@ -5,6 +5,7 @@ mod access;
 mod error;
 mod object_filters;
 mod policy_size;
+mod receiver;
 mod resource_set;
 mod scope;
 mod secrets;
@@ -32,6 +33,9 @@ use liminal_schemas::state::ResourceAddress;
 use liminal_schemas::step::Compute;
 
 pub use self::error::DesiredProblem;
+pub use self::receiver::ReceiverInput;
+pub use self::receiver::SecretOfMachine;
+pub use self::receiver::receiver_resources;
 use self::resource_set::ResourceSet;
 pub(crate) use self::scope::Scope;
 pub(crate) use self::scope::cluster_arn;

@@ -34,17 +34,11 @@ impl StepInput<'_> {
                     secrets.insert(secret_arn(self.scope, name));
                 }
                 SecretRef::Parameter(name) => {
-                    let name = format!("parameter/{}", name.trim_start_matches('/'));
-                    parameters.insert(names::arn(self.scope.place, "ssm", &name));
+                    parameters.insert(parameter_arn(self.scope, name));
                 }
             }
         }
-        let statements = [
-            ("ReadSecrets", "secretsmanager:GetSecretValue", secrets),
-            ("ReadParameters", "ssm:GetParameter", parameters),
-        ];
-        let used = statements.into_iter().filter(|(_, _, arns)| !arns.is_empty());
-        Ok(used.map(|(sid, action, arns)| allow(sid, &[action], arns)).collect())
+        Ok(read_secrets(secrets, parameters))
     }
 
     /// The secrets that the step's templates name, by reference.
@@ -62,6 +56,28 @@ impl StepInput<'_> {
         });
         used.collect()
     }
+}
+
+/// Allows to read one secret; none for one that no service keeps.
+pub(super) fn read_secret(scope: Scope<'_>, reference: &SecretRef) -> Option<Statement> {
+    let (secrets, parameters) = match reference {
+        SecretRef::Env(_) => return None,
+        SecretRef::SecretsManager { name, key: _ } => (BTreeSet::from([secret_arn(scope, name)]), BTreeSet::new()),
+        SecretRef::Parameter(name) => (BTreeSet::new(), BTreeSet::from([parameter_arn(scope, name)])),
+    };
+    read_secrets(secrets, parameters).into_iter().next()
+}
+
+fn read_secrets(secrets: BTreeSet<String>, parameters: BTreeSet<String>) -> Vec<Statement> {
+    let statements =
+        [("ReadSecrets", "secretsmanager:GetSecretValue", secrets), ("ReadParameters", "ssm:GetParameter", parameters)];
+    let used = statements.into_iter().filter(|(_, _, arns)| !arns.is_empty());
+    used.map(|(sid, action, arns)| allow(sid, &[action], arns)).collect()
+}
+
+/// The ARN of a parameter, by its full name.
+fn parameter_arn(scope: Scope<'_>, name: &str) -> String {
+    names::arn(scope.place, "ssm", &format!("parameter/{}", name.trim_start_matches('/')))
 }
 
 /// The ARN of a secret that is given by name or by ARN. Secrets Manager appends six random characters to the name.

@@ -70,6 +70,7 @@ pub(super) fn add_to(
     let bundle = set.add(ResourceSpec::Bundle(settings.bundle.clone()), [], None);
     let function = FunctionSpec {
         name_parts: scope.parts(&[PART]),
+        lasting_name: None,
         runtime: PROVIDED_RUNTIME.to_owned(),
         handler: PROVIDED_HANDLER.to_owned(),
         bundle: bundle.clone(),

@@ -36,6 +36,7 @@ impl StepInput<'_> {
         };
         let function = FunctionSpec {
             name_parts: scope.parts(&parts),
+            lasting_name: None,
             runtime,
             handler: handler.to_owned(),
             bundle: bundle.clone(),

@@ -108,6 +108,7 @@ impl StepInput<'_> {
         ]);
         let function = FunctionSpec {
             name_parts: scope.parts(&parts),
+            lasting_name: None,
             runtime: PROVIDED_RUNTIME.to_owned(),
             handler: PROVIDED_HANDLER.to_owned(),
             bundle: bundle.clone(),

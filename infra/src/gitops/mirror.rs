@@ -88,6 +88,14 @@ pub enum MirrorError {
         /// What git said.
         complaint: String,
     },
+    /// The host is not known by the key that it has.
+    #[error("{address} is on a host that is not known by this key: {complaint}")]
+    UnknownHost {
+        /// The address.
+        address: String,
+        /// What git said.
+        complaint: String,
+    },
     /// Git could not fetch.
     #[error("{address} can not be fetched: {complaint}")]
     Refused {
@@ -241,7 +249,9 @@ impl Mirror {
 
     fn complain(&self, complaint: &str) -> MirrorError {
         let address = self.address();
-        let lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lower = complaint.to_lowercase();
+        // The frame that ssh draws around a warning says nothing.
+        let lines = complaint.lines().map(|line| line.trim().trim_matches('@').trim()).filter(|line| !line.is_empty());
         let complaint: Vec<String> = lines.take(4).map(|line| line.replace(&self.address, &address)).collect();
         let complaint = complaint.join("; ");
         let denied = [
@@ -251,7 +261,9 @@ impl Mirror {
             "could not read password",
             "unable to get password",
         ];
-        let lower = complaint.to_lowercase();
+        if lower.contains("host key verification failed") {
+            return MirrorError::UnknownHost { address, complaint };
+        }
         if denied.iter().any(|sign| lower.contains(sign)) {
             return MirrorError::Denied { address, complaint };
         }

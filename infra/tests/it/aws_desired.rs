@@ -129,7 +129,7 @@ fn functions(desired: &AwsDesired) -> impl Iterator<Item = &FunctionSpec> {
     desired.resources.values().filter_map(|resource| resource.spec.as_function())
 }
 
-fn shown(statement: &Statement) -> String {
+pub(crate) fn shown(statement: &Statement) -> String {
     let joined = |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(" ");
     let resources = joined(&statement.resources).replace("arn:aws:s3:::data/shop/prod/", "~/");
     let resources = resources.replace(":eu-central-1:123456789012:", ":…:").replace("123456789012", "…");

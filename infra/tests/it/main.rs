@@ -13,5 +13,6 @@ mod fixture;
 mod package;
 mod plan;
 mod policy_lint;
+mod receiver;
 mod source;
 mod state;

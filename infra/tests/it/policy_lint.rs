@@ -14,6 +14,7 @@ use crate::aws_desired::derived;
 use crate::aws_desired::hourly;
 use crate::aws_desired::objects;
 use crate::fixture::place;
+use crate::receiver;
 
 /// A finding that is none: the policy, what is found, the reason.
 type Allowed = (&'static str, &'static str, &'static str);
@@ -67,6 +68,15 @@ fn the_linter_finds_nothing_in_the_policies_of_an_environment() {
         count += 1;
     }
     assert_eq!(count, 6, "scheduler, starter, a function, a dispatcher, a task and its agent");
+    assert_eq!(findings(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn the_linter_finds_nothing_in_the_policy_of_a_receiver() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let resources = receiver::of(&receiver::managed(), "runner").expect("a receiver");
+    let role = resources.iter().find_map(|resource| resource.spec.as_role()).expect("a role");
+    std::fs::write(folder.path().join("receiver.json"), permissions(&role.statements)).expect("written");
     assert_eq!(findings(folder.path()), Vec::<String>::new());
 }
 

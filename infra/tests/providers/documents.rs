@@ -151,6 +151,7 @@ pub(crate) fn trigger_queue(world: &World) -> QueueSpec {
 
 pub(crate) fn function(world: &World, bundle: &ResourceAddress, role: &str, log_group: &str) -> FunctionSpec {
     FunctionSpec {
+        lasting_name: None,
         name_parts: vec![world.project().to_owned(), "dev".to_owned(), "train".to_owned(), "fit".to_owned()],
         runtime: "python3.11".to_owned(),
         handler: "liminal_handler.handle".to_owned(),

@@ -5,6 +5,7 @@ mod account;
 mod answers;
 mod documents;
 mod foreign;
+mod function_url;
 mod images;
 mod life;
 mod listing;

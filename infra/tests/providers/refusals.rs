@@ -51,6 +51,7 @@ const LIST_MAPPINGS: &str = "GET /2015-03-31/event-source-mappings";
 
 fn function() -> FunctionSpec {
     FunctionSpec {
+        lasting_name: None,
         name_parts: ["shop", "dev", "train", "fit"].map(str::to_owned).to_vec(),
         runtime: "python3.11".to_owned(),
         handler: "liminal_handler.handle".to_owned(),

@@ -114,6 +114,26 @@ pub fn starter_log_group(project: &ProjectName, environment: &EnvironmentName) -
     format!("/liminal/{project}/{environment}/starter")
 }
 
+/// The function that takes what a code host tells. Its address is told to the host, so that its name never changes.
+pub fn receiver(project: &ProjectName, environment: &EnvironmentName) -> String {
+    let identity = Digest::of_bytes(prefix(project, environment).as_bytes());
+    resource(&[project.as_str(), environment.as_str(), RECEIVER], &identity, MAX_NAME)
+}
+
+/// The queue by which that function tells agents that there is something to fetch.
+pub fn deliveries_queue(project: &ProjectName, environment: &EnvironmentName) -> String {
+    let identity = Digest::of_bytes(prefix(project, environment).as_bytes());
+    resource(&[project.as_str(), environment.as_str(), "deliveries"], &identity, MAX_QUEUE_NAME)
+}
+
+/// The log group of that function.
+pub fn receiver_log_group(project: &ProjectName, environment: &EnvironmentName) -> String {
+    format!("/liminal/{project}/{environment}/{RECEIVER}")
+}
+
+/// What that function is called in names.
+pub const RECEIVER: &str = "receiver";
+
 /// Where in the bucket the objects of an environment are.
 pub fn object_prefix(project: &ProjectName, environment: &EnvironmentName) -> String {
     format!("{project}/{environment}/")

@@ -108,13 +108,10 @@ impl ResourceSpec {
             Self::Notification(notification) => {
                 Some(format!("notification {} {}", notification.bucket, notification.id_prefix))
             }
-            Self::Bundle(_)
-            | Self::Role(_)
-            | Self::Function(_)
-            | Self::Mapping(_)
-            | Self::Task(_)
-            | Self::Schedule(_)
-            | Self::Rule(_) => None,
+            Self::Function(function) => function.lasting_name.as_ref().map(|name| format!("function {name}")),
+            Self::Bundle(_) | Self::Role(_) | Self::Mapping(_) | Self::Task(_) | Self::Schedule(_) | Self::Rule(_) => {
+                None
+            }
         }
     }
 
@@ -278,6 +275,10 @@ pub struct QueueSpec {
 pub struct FunctionSpec {
     /// What its name begins with; the digest of the whole document is appended.
     pub name_parts: Vec<String>,
+    /// Its whole name, where it stays the same function when its document changes: one whose address others were told.
+    /// None for one that is named by its document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasting_name: Option<String>,
     /// What runs it: `python3.11` or `provided.al2023`.
     pub runtime: String,
     /// What the runtime calls.
@@ -303,7 +304,7 @@ pub struct FunctionSpec {
 impl FunctionSpec {
     /// The function's name.
     pub fn name(&self) -> String {
-        named_by(&self.name_parts, self)
+        self.lasting_name.clone().unwrap_or_else(|| named_by(&self.name_parts, self))
     }
 }
 

@@ -8,7 +8,7 @@ pub const ENVIRONMENT: &str = "LIMINAL_ENVIRONMENT";
 pub const BUCKET: &str = "LIMINAL_BUCKET";
 /// Where calls go instead of AWS's own endpoints: the variable of the SDKs.
 pub const ENDPOINT: &str = "AWS_ENDPOINT_URL";
-/// What a function does: one of [`MODE_STEP`], [`MODE_DISPATCH`] and [`MODE_START`].
+/// What a function does: one of [`MODE_STEP`], [`MODE_DISPATCH`], [`MODE_START`] and [`MODE_RECEIVE`].
 pub const MODE: &str = "LIMINAL_MODE";
 /// It carries out one step.
 pub const MODE_STEP: &str = "step";
@@ -16,6 +16,10 @@ pub const MODE_STEP: &str = "step";
 pub const MODE_DISPATCH: &str = "dispatch";
 /// It starts and sweeps runs.
 pub const MODE_START: &str = "start";
+/// It takes what a code host tells.
+pub const MODE_RECEIVE: &str = "receive";
+/// Where the secret is that a code host signs with: `secretsmanager:NAME`, `secretsmanager:NAME#KEY` or `ssm:/NAME`.
+pub const SIGNING_SECRET: &str = "LIMINAL_SIGNING_SECRET";
 /// The cluster that tasks are started in: a name or an ARN.
 pub const CLUSTER: &str = "LIMINAL_CLUSTER";
 /// The family of the task definition.

@@ -10,6 +10,7 @@ use crate::canary::CanaryEnd;
 use crate::gitops::Approval;
 use crate::gitops::MadeEnvironment;
 use crate::gitops::Quarantine;
+use crate::gitops::ReceiverRecord;
 use crate::message::StepMessage;
 use crate::plan::Plan;
 use crate::release::PackageSpec;
@@ -55,6 +56,7 @@ const DOCUMENTS: &[Document] = &[
     document::<Quarantine>("quarantine"),
     document::<Approval>("approval"),
     document::<MadeEnvironment>("made-environment"),
+    document::<ReceiverRecord>("receiver"),
     document::<RunRecord>("run"),
     document::<AttemptRecord>("attempt"),
     document::<AttemptFailure>("attempt-failure"),

@@ -14,7 +14,9 @@ pub mod resolve;
 mod written;
 pub mod yaml;
 
+pub use decode::SecretProblem;
 pub use decode::params_file;
+pub use decode::secret_reference;
 pub use environment::EnvironmentSettings;
 pub use environment::environment;
 pub use environment::environments;

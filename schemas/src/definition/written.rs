@@ -85,6 +85,8 @@ struct Environment {
     template: Option<String>,
     /// How long environments that are made from a template live after each apply: `48h`. `--ttl` says otherwise.
     ttl: Option<Duration>,
+    /// How what is new is tried on a part of the runs, where `apply --canary` does not say it.
+    canary: Option<Canary>,
     /// The AWS region: `eu-central-1`. Required on AWS.
     region: Option<Region>,
     /// The AWS account, twelve digits in quotes. When given, nothing is ever changed in another one.
@@ -147,6 +149,18 @@ fn place_on_aws_alone(schema: &mut Schema) {
     schema.insert("if".to_owned(), aws);
     schema.insert("then".to_owned(), json!({"required": ["region"]}));
     schema.insert("else".to_owned(), json!({"properties": none}));
+}
+
+/// How what is new is tried on a part of the runs.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Canary {
+    /// The part of the runs that `apply --canary` gives to what is new: `10%`.
+    #[schemars(regex(pattern = r"^[0-9]{1,3}(\.[0-9]{0,2})?%$"))]
+    share: Option<String>,
+    /// The part of these that may fail before the canary is aborted by itself. Default: 10%.
+    #[schemars(regex(pattern = r"^[0-9]{1,3}(\.[0-9]{0,2})?%$"))]
+    tolerated_failures: Option<String>,
 }
 
 /// How Fargate tasks are run.

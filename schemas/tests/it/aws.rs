@@ -168,7 +168,7 @@ fn mistakes_about_aws_are_told_at_once_each_in_its_place() {
       hint: it can for so many days: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
     liminal.yml:9:65 L0201 an environment has no key `regoin`
       here: did you mean `region`?
-      hint: known keys: platform, branch, protected, template, ttl, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, policies, pipelines
+      hint: known keys: platform, branch, protected, template, ttl, canary, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:9:85 L0203 a map is needed for the fargate settings, not a list
       hint: write `name: value` without the dash
     liminal.yml:10:7 L0207 `region` means nothing to the environment `f`, which is on `local`

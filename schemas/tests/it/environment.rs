@@ -52,7 +52,7 @@ fn what_stops_an_environment_from_being_read_is_told_at_once() {
     liminal.yml:1:1 L0202 a project needs the key `project`
     liminal.yml:2:26 L0201 an environment has no key `platfrom`
       here: did you mean `platform`?
-      hint: known keys: platform, branch, protected, template, ttl, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, policies, pipelines
+      hint: known keys: platform, branch, protected, template, ttl, canary, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, policies, pipelines
     ");
     assert_eq!(
         settings(&MemoryFiles::new(), None).expect_err("no file").lines().next(),

@@ -160,7 +160,7 @@ pipelines: {p: {steps: {s: {run: [echo]}}}}
       hint: write it as AWS does: `region: eu-central-1`
     liminal.yml:8:5 L0201 an environment has no key `regionn`
       here: did you mean `region`?
-      hint: known keys: platform, branch, protected, template, ttl, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, policies, pipelines
+      hint: known keys: platform, branch, protected, template, ttl, canary, region, account, bucket, arch, log_retention, fargate, owner, python, params, secrets, env, defaults, keep, policies, pipelines
     liminal.yml:9:20 L0304 the default of parameter `rate` is not allowed: 2.0 is above the maximum of 1
     liminal.yml:10:42 L0205 the timeout can not be read
       hint: write a number and a unit: 500ms, 30s, 5m, 2h, 1d

@@ -9,7 +9,7 @@ use super::world::DEFINITION;
 use super::world::World;
 use crate::harness::Project;
 
-const SECRET: &str = "a secret of more than sixteen bytes";
+pub const SECRET: &str = "a secret of more than sixteen bytes";
 
 /// A receiver that fetches only when it is told to.
 struct Receiver {
@@ -79,7 +79,7 @@ impl Drop for Receiver {
 }
 
 /// The header that signs a body, computed by another program.
-fn signed(body: &[u8]) -> String {
+pub fn signed(body: &[u8]) -> String {
     let program = "import hashlib, hmac, sys; print(hmac.new(sys.argv[1].encode(), sys.stdin.buffer.read(), hashlib.sha256).hexdigest())";
     let mut python = Command::new("python3");
     python.args(["-c", program, SECRET]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());

@@ -7,10 +7,12 @@ use super::fields::Fields;
 use super::keys;
 use super::project::params_of;
 use super::scalars::Problem;
+use crate::canary::Share;
 use crate::definition::read::DEFAULT_ENVIRONMENT;
 use crate::definition::yaml::Key;
 use crate::definition::yaml::Kind;
 use crate::definition::yaml::Node;
+use crate::delivery::CanaryLimits;
 use crate::delivery::Delivery;
 use crate::delivery::Template;
 use crate::delivery::branch_problem;
@@ -168,7 +170,31 @@ impl Context {
         let branch = take(node, "branch").and_then(|(_, node)| self.checked(node, "a branch", bad_branch));
         let protected = take(node, "protected").and_then(|(_, node)| self.boolean(&node, "`protected`"));
         let template = self.made_from(key, node, branch.as_ref().map(|branch| &branch.span), protected);
-        Delivery { branch: branch.map(|branch| branch.value), protected: protected.unwrap_or(false), template }
+        let canary = take(node, "canary").map(|(key, node)| self.canary(node, &key.span)).unwrap_or_default();
+        Delivery { branch: branch.map(|branch| branch.value), protected: protected.unwrap_or(false), template, canary }
+    }
+
+    fn canary(&mut self, node: Node, place: &Span) -> CanaryLimits {
+        let Some(mut fields) = Fields::open(node, place, &keys::CANARY, self) else { return CanaryLimits::default() };
+        let limits = CanaryLimits {
+            share: fields.take("share").and_then(|(_, node)| self.share(node)),
+            tolerated_failures: fields.take("tolerated_failures").and_then(|(_, node)| self.share(node)),
+        };
+        fields.finish(self);
+        limits
+    }
+
+    /// A percentage.
+    fn share(&mut self, node: Node) -> Option<Share> {
+        if let Kind::Int(_) | Kind::Float(_) = node.kind {
+            self.wrong_type(&node, "a share", "a percentage", Some("write the sign too, as in 10% or 0.5%"));
+            return None;
+        }
+        let problem = |text: &str| {
+            let hint = "write a percentage from 0% to 100%, as in 10% or 0.5%";
+            text.parse::<Share>().err().map(|_| Problem::new("it is no percentage", hint))
+        };
+        self.checked(node, "a share", problem)?.value.parse().ok()
     }
 
     /// What makes an environment a template of others.

@@ -70,6 +70,7 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
         "protected",
         "template",
         "ttl",
+        "canary",
         "region",
         "account",
         "bucket",
@@ -87,6 +88,8 @@ pub(crate) const ENVIRONMENT: Shape = Shape {
         "pipelines",
     ],
 };
+
+pub(crate) const CANARY: Shape = Shape { what: "the canary settings", keys: &["share", "tolerated_failures"] };
 
 pub(crate) const POLICY: Shape = Shape { what: "a policy", keys: &["deny", "warn", "message"] };
 

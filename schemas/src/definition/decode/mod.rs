@@ -34,6 +34,8 @@ pub(super) use paths::problem_with as path_problem;
 pub(super) use project::included;
 pub(super) use project::project;
 pub(super) use project::project_name;
+pub use secrets::SecretProblem;
+pub use secrets::secret_reference;
 
 use crate::finding::Code;
 use crate::finding::Finding;

@@ -28,19 +28,13 @@ impl Context {
     fn secret(&mut self, key: &Key, node: Node) -> Option<SecretRef> {
         let text = self.text(node, "a secret")?;
         let name = &key.text;
-        let (scheme, rest) = text.value.split_once(':').unwrap_or(("", &text.value));
-        let read = match scheme {
-            "env" => environment_variable(rest),
-            "secretsmanager" => managed_secret(rest),
-            "ssm" => parameter(rest),
-            _ => Err(Refused::Scheme),
-        };
-        let refused = match read {
+        let refused = match secret_reference(&text.value) {
             Ok(reference) => return Some(reference),
             Err(refused) => refused,
         };
         let (message, hint) = match refused {
-            Refused::Scheme => {
+            SecretProblem::Scheme => {
+                let scheme = scheme_of(&text.value).0;
                 let message = match scheme {
                     "vault" | "file" | "aws" | "gcp" | "azure" => {
                         format!("secrets by `{scheme}:` are not part of this version")
@@ -55,17 +49,17 @@ impl Context {
                 };
                 (message, hint)
             }
-            Refused::Variable(problem) => (
+            SecretProblem::Variable(problem) => (
                 format!("the secret `{name}` names no environment variable: {problem}"),
                 format!("write `{name}: env:NAME`, with the environment variable that holds it"),
             ),
-            Refused::Secret(problem) => (
+            SecretProblem::Secret(problem) => (
                 format!("the secret `{name}` names no secret of Secrets Manager: {problem}"),
                 format!(
                     "write `{name}: secretsmanager:NAME`, or `secretsmanager:NAME#KEY` for one key of the JSON in it"
                 ),
             ),
-            Refused::Parameter(problem) => (
+            SecretProblem::Parameter(problem) => (
                 format!("the secret `{name}` names no parameter of Systems Manager: {problem}"),
                 format!("write `{name}: ssm:/PATH/NAME`, the full name of the parameter"),
             ),
@@ -75,50 +69,76 @@ impl Context {
     }
 }
 
-/// Why a text is no reference to a secret.
-enum Refused {
+/// Why a text is no reference to a secret. The text itself is never repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretProblem {
+    /// It does not say where the secret is.
+    #[error("it begins with none of `env:`, `secretsmanager:` and `ssm:`")]
     Scheme,
+    /// There can be no such environment variable.
+    #[error("it names no environment variable: {0}")]
     Variable(&'static str),
+    /// There can be no such secret of Secrets Manager.
+    #[error("it names no secret of Secrets Manager: {0}")]
     Secret(&'static str),
+    /// There can be no such parameter of Systems Manager.
+    #[error("it names no parameter of Systems Manager: {0}")]
     Parameter(&'static str),
 }
 
-fn environment_variable(name: &str) -> Result<SecretRef, Refused> {
-    match problem_with_variable(name) {
-        None => Ok(SecretRef::Env(name.to_owned())),
-        Some(problem) => Err(Refused::Variable(problem)),
+/// Reads a reference to a secret, in the form that definitions have: `secretsmanager:NAME#KEY`.
+///
+/// # Errors
+/// When it is none.
+pub fn secret_reference(text: &str) -> Result<SecretRef, SecretProblem> {
+    match scheme_of(text) {
+        ("env", name) => environment_variable(name),
+        ("secretsmanager", name) => managed_secret(name),
+        ("ssm", name) => parameter(name),
+        _ => Err(SecretProblem::Scheme),
     }
 }
 
-fn managed_secret(text: &str) -> Result<SecretRef, Refused> {
+fn scheme_of(text: &str) -> (&str, &str) {
+    text.split_once(':').unwrap_or(("", text))
+}
+
+fn environment_variable(name: &str) -> Result<SecretRef, SecretProblem> {
+    match problem_with_variable(name) {
+        None => Ok(SecretRef::Env(name.to_owned())),
+        Some(problem) => Err(SecretProblem::Variable(problem)),
+    }
+}
+
+fn managed_secret(text: &str) -> Result<SecretRef, SecretProblem> {
     let (name, key) = match text.split_once('#') {
         Some((name, key)) => (name, Some(key)),
         None => (text, None),
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c);
     if name.is_empty() {
-        Err(Refused::Secret("it is empty"))
+        Err(SecretProblem::Secret("it is empty"))
     } else if name.starts_with("arn:") {
-        Err(Refused::Secret("it is an ARN, and the account and region of the environment are meant in any case"))
+        Err(SecretProblem::Secret("it is an ARN, and the account and region of the environment are meant in any case"))
     } else if name.len() > MAX_SECRET_CHARS {
-        Err(Refused::Secret("it has more than 512 characters"))
+        Err(SecretProblem::Secret("it has more than 512 characters"))
     } else if !name.chars().all(allowed) {
-        Err(Refused::Secret("only letters, digits and `/_+=.@-` are allowed"))
+        Err(SecretProblem::Secret("only letters, digits and `/_+=.@-` are allowed"))
     } else if key.is_some_and(|key| key.is_empty() || key.len() > MAX_SECRET_CHARS || key.contains(char::is_control)) {
-        Err(Refused::Secret("a key is missing behind `#`"))
+        Err(SecretProblem::Secret("a key is missing behind `#`"))
     } else {
         Ok(SecretRef::SecretsManager { name: name.to_owned(), key: key.map(str::to_owned) })
     }
 }
 
-fn parameter(name: &str) -> Result<SecretRef, Refused> {
+fn parameter(name: &str) -> Result<SecretRef, SecretProblem> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/_.-".contains(c);
     if !name.starts_with('/') || name.len() < 2 {
-        Err(Refused::Parameter("it does not begin with `/`"))
+        Err(SecretProblem::Parameter("it does not begin with `/`"))
     } else if name.len() > MAX_PARAMETER_CHARS {
-        Err(Refused::Parameter("it has more than 1011 characters"))
+        Err(SecretProblem::Parameter("it has more than 1011 characters"))
     } else if !name.chars().all(allowed) || name.contains("//") || name.ends_with('/') {
-        Err(Refused::Parameter("only letters, digits and `_.-` are allowed between the `/`"))
+        Err(SecretProblem::Parameter("only letters, digits and `_.-` are allowed between the `/`"))
     } else {
         Ok(SecretRef::Parameter(name.to_owned()))
     }
