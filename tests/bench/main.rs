@@ -1,7 +1,8 @@
 //! Timings of liminal, each against a floor that is measured in the same run: what the same work costs without liminal.
 //!
 //! `cargo bench --bench liminal` runs all cases and rewrites `docs/benchmarks.md` and `docs/benchmarks.json`;
-//! `cargo bench --bench liminal -- chain plan` runs those whose name holds one of the words and writes nothing.
+//! `cargo bench --bench liminal -- chain plan` runs those whose name holds one of the words and writes nothing, unless
+//! `--write` is given: then these cases alone are written anew.
 
 #![expect(
     clippy::expect_used,
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // cargo passes `--bench`; what is left are the words that choose cases.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let writes = words.is_empty() || std::env::args().any(|word| word == "--write");
     if let Some((transfer::CLIENT, rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         transfer::client(rest);
         return ExitCode::SUCCESS;
@@ -39,11 +41,8 @@ fn main() -> ExitCode {
             results.extend((case.run)());
         }
     }
-    let table = report::table(&results);
-    print!("{table}");
-    if words.is_empty()
-        && let Err(error) = report::write(&results, &table)
-    {
+    print!("{}", report::table(&results));
+    if writes && let Err(error) = report::write(&results, words.is_empty()) {
         eprintln!("the results can not be written: {error}");
         return ExitCode::FAILURE;
     }

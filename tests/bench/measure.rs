@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// Seconds of several repetitions of one thing.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Sample {
     /// The least: the best estimate of the true cost on a shared machine.
     pub min: f64,
