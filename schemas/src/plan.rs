@@ -307,6 +307,22 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// The release that this deletes, if it deletes one.
+    pub const fn deleted_release(&self) -> Option<(&PipelineName, &Digest)> {
+        match self {
+            Self::DeleteRelease { pipeline, revision } => Some((pipeline, revision)),
+            Self::CreateResource { .. }
+            | Self::WriteRelease { .. }
+            | Self::MoveLive { .. }
+            | Self::RemoveLive { .. }
+            | Self::StartCanary { .. }
+            | Self::EndCanary { .. }
+            | Self::DeleteResource { .. } => None,
+        }
+    }
+}
+
 /// The documents that operations refer to by digest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanDocuments {

@@ -264,7 +264,7 @@ impl Course {
             events: &|_| {},
         };
         let report = apply(&plan, &ports, request).await?;
-        let deletes = |operation: &&Operation| matches!(operation, Operation::DeleteRelease { .. });
+        let deletes = |operation: &&Operation| operation.deleted_release().is_some();
         let mut happened = self.happened.borrow_mut();
         happened.skipped += report.skipped.iter().filter(deletes).count();
         happened.deleted += plan.operations.iter().filter(deletes).count();

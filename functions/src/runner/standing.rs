@@ -43,16 +43,8 @@ impl<P: Platform> Runner<P> {
         // What is not live was made for this run, or is kept.
         let state: Option<Versioned<State>> = documents::read(store, &self.platform.state_key(), STATE_SCHEMA).await?;
         let journal = state.and_then(|state| state.document.journal);
-        let goes = journal.iter().flat_map(|journal| &journal.open).any(|operation| match operation {
-            Operation::DeleteRelease { pipeline: of, revision: going } => of == pipeline && going == revision,
-            Operation::CreateResource { .. }
-            | Operation::WriteRelease { .. }
-            | Operation::MoveLive { .. }
-            | Operation::RemoveLive { .. }
-            | Operation::StartCanary { .. }
-            | Operation::EndCanary { .. }
-            | Operation::DeleteResource { .. } => false,
-        });
+        let mut deleted = journal.iter().flat_map(|journal| &journal.open).filter_map(Operation::deleted_release);
+        let goes = deleted.any(|release| release == (pipeline, revision));
         Ok(!goes && store.exists(&keys::release(pipeline, revision)).await?)
     }
 

@@ -266,18 +266,8 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         &mut self,
         stage: &[(usize, &'a Operation)],
     ) -> Result<(Vec<(usize, &'a Operation)>, Vec<(usize, &'a Operation)>), ApplyError> {
-        let release = |operation: &'a Operation| match operation {
-            Operation::DeleteRelease { pipeline, revision } => Some((pipeline, revision)),
-            Operation::CreateResource { .. }
-            | Operation::WriteRelease { .. }
-            | Operation::MoveLive { .. }
-            | Operation::RemoveLive { .. }
-            | Operation::StartCanary { .. }
-            | Operation::EndCanary { .. }
-            | Operation::DeleteResource { .. } => None,
-        };
         let pipelines: BTreeSet<PipelineName> =
-            stage.iter().filter_map(|(_, operation)| Some(release(operation)?.0.clone())).collect();
+            stage.iter().filter_map(|(_, operation)| Some(operation.deleted_release()?.0.clone())).collect();
         // In this order: a run that no longer starts has its record.
         let starting = match pipelines_that_start(self.ports.objects, &pipelines, self.ports.clock.now()).await {
             Ok(starting) => starting,
@@ -288,7 +278,8 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             Err(error) => return Err(self.runs_unknown(stage, error).await),
         };
         let in_use = |operation: &'a Operation| {
-            release(operation)
+            operation
+                .deleted_release()
                 .is_some_and(|(pipeline, revision)| starting.contains(pipeline) || pinned.contains(revision))
         };
         Ok(stage.iter().copied().partition(|(_, operation)| !in_use(operation)))
