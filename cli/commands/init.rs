@@ -15,7 +15,8 @@ use crate::exit_code::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  liminal init demo && liminal -C demo run\n  liminal init models/churn")]
 pub(crate) struct InitArgs {
-    /// The folder to make; its name becomes the project's.
+    /// The folder to make, or an empty one that is there; its name becomes the project's.
+    #[arg(default_value = ".")]
     folder: PathBuf,
     /// The project's name, where it is not to be that of the folder.
     #[arg(long)]
@@ -46,11 +47,12 @@ pub(crate) fn run(context: &Context, args: &InitArgs) -> CommandResult {
     let repository = liminal_infra::source::init_repository(&folder, "Start from the liminal template")
         .or_failed(|| format!("no git repository can be made in {}", folder.display()))?;
     let shown = args.folder.display();
-    context.printer.data(&format!("Made {shown}: a pipeline in liminal.yml, its steps in steps/\n"));
+    context.printer.data(&format!("Made {name}: a pipeline in {shown}/liminal.yml, its steps in {shown}/steps/\n"));
     if !repository {
         context.printer.say(&format!("{shown} lies in a git repository already, so none was made."));
     }
-    context.printer.say(&format!("Next: liminal -C {shown} run"));
+    let here = args.folder.as_os_str() == ".";
+    context.printer.say(&if here { "Next: liminal run".to_owned() } else { format!("Next: liminal -C {shown} run") });
     Ok(ExitCode::Ok)
 }
 

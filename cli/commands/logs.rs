@@ -228,17 +228,28 @@ async fn explain_silence(
     step: Option<&StepName>,
 ) -> Result<(), CliError> {
     let view = environment.records().view(name).await?;
+    let is_meant = |each: &StepName| step.is_none_or(|step| step == each);
     let origins: Vec<String> = view
         .commits
         .iter()
-        .filter(|(each, _)| step.is_none_or(|step| step == *each))
+        .filter(|(each, _)| is_meant(each))
         .filter_map(|(each, commit)| Some(format!("liminal logs {} {each}", commit.cached_from.as_ref()?)))
         .collect();
-    context.printer.say(&format!(
-        "Run {} printed nothing{}.",
-        name.run,
-        step.map(|s| format!(" in {s}")).unwrap_or_default()
-    ));
+    let mapped = view.release.steps.iter().filter(|(each, spec)| spec.map.is_some() && is_meant(each));
+    let mapped: Vec<&StepName> = mapped.map(|(each, _)| each).collect();
+    if step.is_none() || mapped.is_empty() {
+        context.printer.say(&format!(
+            "Run {} printed nothing{}.",
+            name.run,
+            step.map(|s| format!(" in {s}")).unwrap_or_default()
+        ));
+    }
+    for step in mapped {
+        context.printer.say(&format!(
+            "Each item of {step} has a log of its own: `liminal logs {} {step} --item 0`; `liminal status {} --items` lists them.",
+            name.run, name.run
+        ));
+    }
     for command in origins {
         context.printer.say(&format!("Its result came from the cache; what it printed when it ran: {command}"));
     }

@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &Context, args: &PlanArgs) -> CommandResult {
         PlanFormat::Markdown => context.printer.data(&render::plan_markdown::markdown(&plan)),
     }
     if let Some(file) = &args.out {
-        context.printer.say(&format!("Saved. To carry it out: liminal apply {}", file.display()));
+        context.printer.say(&format!("Saved. To carry it out: `liminal apply {}`", file.display()));
     }
     if environment.is_protected() && plan.has_changes {
         environment.say_approval(context, &plan).await?;

@@ -21,7 +21,8 @@ pub(crate) enum Unknown {
 
 /// The environments that follow a branch which is, or is about to be, at a commit.
 pub(crate) fn following(place: &Place, branch: &str, commit: &str) -> Result<Vec<EnvironmentSettings>, Unknown> {
-    let all = listed(place, &telling_commit(place, branch, commit))?;
+    let telling = telling_commit(place, branch, commit).map_err(Unknown::Unreadable)?;
+    let all = listed(place, &telling)?;
     Ok(all.into_iter().filter(|settings| settings.delivery.branch.as_deref() == Some(branch)).collect())
 }
 
@@ -31,14 +32,21 @@ pub(crate) fn listed(place: &Place, commit: &str) -> Result<Vec<EnvironmentSetti
     definition::environments(&snapshot, ROOT_FILE).map_err(Unknown::Broken)
 }
 
-/// The commit whose definition says which environments follow a branch.
-fn telling_commit(place: &Place, branch: &str, commit: &str) -> String {
+/// The commit whose definition says which environments follow a branch. No commit of another branch may say so: not even
+/// where the default branch has none, as in a repository whose HEAD names a branch that nobody pushed.
+fn telling_commit(place: &Place, branch: &str, commit: &str) -> Result<String, CliError> {
     let default = place.repository.default_branch();
     if default.as_deref() == Some(branch) {
-        return commit.to_owned();
+        return Ok(commit.to_owned());
     }
-    let default = default.and_then(|default| place.repository.branch_commit(&default));
-    // Before the default branch is there, as in a repository whose HEAD names a branch that nobody pushed, the commit
-    // speaks for itself.
-    default.unwrap_or_else(|| commit.to_owned())
+    let told = default.as_deref().and_then(|default| place.repository.branch_commit(default));
+    told.ok_or_else(|| {
+        let repository = place.repository.path().display();
+        let default = default.map_or_else(|| "HEAD".to_owned(), |default| format!("the default branch {default}"));
+        CliError::new(format!(
+            "which environments follow {branch} is not known: {default} has no commit in {repository}"
+        ))
+        .hint(format!("if {branch} is the default branch: git -C {repository} symbolic-ref HEAD refs/heads/{branch}"))
+        .hint("then push again, or push the default branch first")
+    })
 }

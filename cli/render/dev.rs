@@ -17,7 +17,7 @@ pub(crate) fn line(event: &KeeperEvent, now: UtcTime, watched: &Path) -> String 
                 ends => format!("; ends of {} are waited for", count(*ends, "pipeline")),
             };
             format!(
-                "{} live, with {} and {} that waits for files in {}{ends}",
+                "{} live, with {} and {} for files in {}{ends}",
                 count(*pipelines, "pipeline"),
                 count(*schedules, "schedule"),
                 count(*objects, "trigger"),

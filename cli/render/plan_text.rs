@@ -77,6 +77,7 @@ pub(crate) fn changes(
     let unchanged = count(unchanged, "pipeline");
     text.push_str(&match changes.len() {
         0 => format!("No difference: {unchanged} the same.\n"),
+        1 => format!("1 pipeline differs; {unchanged} the same.\n"),
         several => format!("{} differ; {unchanged} the same.\n", count(several, "pipeline")),
     });
     text

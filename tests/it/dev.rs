@@ -69,7 +69,7 @@ fn a_file_that_lands_starts_a_run_and_ctrl_c_ends_it_all_well() {
     let project = Project::new(COUNTING);
     let _ = project.liminal(&["apply", "--auto-approve"]).exits(0);
     let dev = Dev::start(&project, &[]);
-    let _ = dev.says("1 pipeline live, with 0 schedules and 1 trigger that waits for files in ");
+    let _ = dev.says("1 pipeline live, with 0 schedules and 1 trigger for files in ");
     project.write(".liminal/dev/objects/in/rows.csv", "1\n2\n3\n");
     let _ = dev.says("in/rows.csv)");
     let ended = dev.says(" of score succeeded");

@@ -152,6 +152,22 @@ fn a_branch_can_not_make_an_environment_follow_it() {
 }
 
 #[test]
+fn no_branch_decides_where_the_default_branch_was_never_pushed() {
+    let world = World::with_hook(&[]);
+    world.server().git(&["-C", "repo.git", "symbolic-ref", "HEAD", "refs/heads/master"]);
+    for branch in ["main", "main:evil"] {
+        let pushed = world.push(branch);
+        assert!(pushed.stderr.contains("the default branch master has no commit"), "{}", pushed.stderr);
+        assert!(pushed.stderr.contains("symbolic-ref HEAD refs/heads/"), "{}", pushed.stderr);
+        assert!(!world.path().join(".liminal").exists(), "nothing was applied");
+    }
+    // As the hint says.
+    world.server().git(&["-C", "repo.git", "symbolic-ref", "HEAD", "refs/heads/main"]);
+    world.greet("hello", "ahoy");
+    let _ = world.push("main").exits(0).says("Applied");
+}
+
+#[test]
 fn every_branch_has_its_environments() {
     let world = World::with_hook(&[]);
     let _ = world.push("main").exits(0);
