@@ -87,6 +87,18 @@ fn items_are_joined_in_their_order_whatever_they_are() {
 }
 
 #[test]
+fn what_has_items_is_known_to_come_from_the_cache_and_its_logs_are_found() {
+    let project = project(3);
+    let _ = project.liminal(&["run", "squares"]).exits(0);
+    for step in ["square", "hello", "join"] {
+        let _ = project.liminal(&["why", step]).exits(0).prints(&format!("takes {step} from the cache"));
+    }
+    let _ = project.liminal(&["logs", "square"]).exits(0).says("square --item 0`");
+    let run = project.json(&["runs", "-o", "json"])[0]["run"].as_str().expect("an id").to_owned();
+    let _ = project.liminal(&["logs", &run, "square", "--item", "2"]).exits(0).prints("squaring 2");
+}
+
+#[test]
 fn a_run_is_taken_up_with_new_code_and_only_the_item_that_failed_runs_again() {
     let project = project(25);
     project.edit("steps.py", "UNLUCKY = None", "UNLUCKY = 13");

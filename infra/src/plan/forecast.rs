@@ -151,6 +151,13 @@ fn facts(
         artifact.map(|artifact| artifact.digest).ok_or_else(|| Unknown::Maker(maker.clone()))
     };
     let mut inputs = BTreeMap::new();
+    // What it maps over is an input like the others, as the runner has it.
+    if let Some(map) = &step.map
+        && let MapSource::Files { step: maker, output } | MapSource::Rows { step: maker, output } = &map.over
+        && let Ok(field) = FieldName::new(map.input())
+    {
+        inputs.insert(field, made(maker, output.as_str())?);
+    }
     for (field, source) in &step.inputs {
         match source {
             InputSource::Output { step: maker, output } => {
