@@ -125,11 +125,18 @@ pub(crate) fn open(context: &Context, revision: Option<&str>) -> Result<Project,
     let snapshot = snapshot(&directory, revision)?;
     let loaded = definition::load(&snapshot, definition_file(&directory), Some(&context.settings.environment));
     if revision.is_none() && is_elsewhere(context, &directory, &loaded) && snapshot.version().commit.is_some() {
-        return open(context, Some("HEAD"));
+        let committed = open(context, Some("HEAD"));
+        if committed.is_err() && loaded.is_ok() {
+            context
+                .printer
+                .warn("the definition in the work tree is fine, but outside of `local` only what is committed counts");
+        }
+        return committed;
     }
     let loaded = loaded.map_err(|report| refuse(context, &report))?;
     show(context, &loaded.report);
-    if revision.is_some() {
+    // Who asks for another revision means it, and the work tree differs from it in any case.
+    if revision == Some("HEAD") {
         warn_of_uncommitted(context, &snapshot.dirty_paths());
     }
     Ok(Project { directory, snapshot: Arc::new(snapshot), loaded })

@@ -46,13 +46,19 @@ pub(crate) fn run(context: &Context, args: &InitArgs) -> CommandResult {
     }
     let repository = liminal_infra::source::init_repository(&folder, "Start from the liminal template")
         .or_failed(|| format!("no git repository can be made in {}", folder.display()))?;
-    let shown = args.folder.display();
-    context.printer.data(&format!("Made {name}: a pipeline in {shown}/liminal.yml, its steps in {shown}/steps/\n"));
-    if !repository {
-        context.printer.say(&format!("{shown} lies in a git repository already, so none was made."));
-    }
     let here = args.folder.as_os_str() == ".";
-    context.printer.say(&if here { "Next: liminal run".to_owned() } else { format!("Next: liminal -C {shown} run") });
+    let shown = if here { Path::new("") } else { &args.folder };
+    let (definition, steps) = (shown.join("liminal.yml"), shown.join("steps"));
+    context.printer.data(&format!(
+        "Made {name}: a pipeline in {}, its steps in {}/\n",
+        definition.display(),
+        steps.display()
+    ));
+    if !repository {
+        context.printer.say(&format!("{} lies in a git repository already, so none was made.", folder.display()));
+    }
+    let next = if here { "Next: liminal run".to_owned() } else { format!("Next: liminal -C {} run", shown.display()) };
+    context.printer.say(&next);
     Ok(ExitCode::Ok)
 }
 
