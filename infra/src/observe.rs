@@ -215,30 +215,24 @@ pub async fn pinned_revisions(
     Ok(pinned)
 }
 
-/// Those of some pipelines of which somebody is about to start a run: it is marked as open and has no record yet, so that
-/// nobody knows which release it will be pinned to.
+/// The pipelines of which somebody is about to start a run: it is marked as open and has no record yet, so that nobody knows
+/// which release it will be pinned to.
 ///
 /// Marks are read before records. A run whose mark came too late to be seen finds that its release does not stand
 /// (`functions/src/runner/standing.rs`), and is not started.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn pipelines_that_start(
-    objects: &impl Objects,
-    pipelines: &BTreeSet<PipelineName>,
-    now: UtcTime,
-) -> Result<BTreeSet<PipelineName>, PortError> {
+pub async fn pipelines_that_start(objects: &impl Objects, now: UtcTime) -> Result<BTreeSet<PipelineName>, PortError> {
     let mut starting = BTreeSet::new();
-    for pipeline in pipelines {
-        for mark in objects.list(&keys::open_runs_prefix(pipeline)).await? {
-            let Some((_, run)) = keys::run_of_mark(&mark) else { continue };
-            if objects.exists(&keys::run(pipeline, &run)).await? {
-                continue;
-            }
-            let Some(object) = objects.get(&mark).await? else { continue };
-            if serde_json::from_slice::<OpenRun>(&object.bytes).is_ok_and(|open| open.is_starting(now)) {
-                starting.insert(pipeline.clone());
-            }
+    for mark in objects.list(keys::OPEN_PREFIX).await? {
+        let Some((pipeline, run)) = keys::run_of_mark(&mark) else { continue };
+        if objects.exists(&keys::run(&pipeline, &run)).await? {
+            continue;
+        }
+        let Some(object) = objects.get(&mark).await? else { continue };
+        if serde_json::from_slice::<OpenRun>(&object.bytes).is_ok_and(|open| open.is_starting(now)) {
+            starting.insert(pipeline);
         }
     }
     Ok(starting)

@@ -57,12 +57,18 @@ impl MapSpec {
         }
     }
 
-    /// The step whose output holds the items, where one does.
-    pub fn maker(&self) -> Option<&StepName> {
+    /// The output that holds the items, where one does, and the step that makes it. As a whole it is an input of the step that
+    /// maps, under the name of [`input`](Self::input): its content decides on the result.
+    pub const fn made(&self) -> Option<(&StepName, &FieldName)> {
         match &self.over {
-            MapSource::Files { step, .. } | MapSource::Rows { step, .. } => Some(step),
+            MapSource::Files { step, output } | MapSource::Rows { step, output } => Some((step, output)),
             MapSource::Values(_) | MapSource::Param { .. } | MapSource::Objects(_) => None,
         }
+    }
+
+    /// The step whose output holds the items, where one does.
+    pub fn maker(&self) -> Option<&StepName> {
+        self.made().map(|(step, _)| step)
     }
 }
 

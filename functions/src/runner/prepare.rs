@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use liminal_schemas::cache_key::CacheKeyParts;
 use liminal_schemas::cache_key::KeyContext;
 use liminal_schemas::digest::Digest;
-use liminal_schemas::map::MapSource;
 use liminal_schemas::name::FieldName;
 use liminal_schemas::run::Artifact;
 use liminal_schemas::run::Commit;
@@ -178,9 +177,8 @@ impl<P: Platform> Runner<P> {
 fn gather_inputs(context: &RunContext, work: &Work<'_>) -> Result<BTreeMap<FieldName, Artifact>, Failure> {
     let (step, spec) = (&work.unit.step, &*work.spec);
     let mut inputs = BTreeMap::new();
-    // For a step that maps, what it maps over is an input like the others: as a whole, its content decides on its result.
     if let Some(map) = &spec.map
-        && let MapSource::Files { step: maker, output } | MapSource::Rows { step: maker, output } = &map.over
+        && let Some((maker, output)) = map.made()
     {
         let artifact = context.commit(maker).and_then(|commit| commit.outputs.get(output).cloned());
         let (Some(artifact), Ok(name)) = (artifact, FieldName::new(map.input())) else {

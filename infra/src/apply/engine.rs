@@ -269,7 +269,7 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         let pipelines: BTreeSet<PipelineName> =
             stage.iter().filter_map(|(_, operation)| Some(operation.deleted_release()?.0.clone())).collect();
         // In this order: a run that no longer starts has its record.
-        let starting = match pipelines_that_start(self.ports.objects, &pipelines, self.ports.clock.now()).await {
+        let starting = match pipelines_that_start(self.ports.objects, self.ports.clock.now()).await {
             Ok(starting) => starting,
             Err(error) => return Err(self.runs_unknown(stage, error).await),
         };
@@ -294,19 +294,11 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
         if Recorded::of(Some(&self.session.state)).is_empty() {
             return Ok((stage.to_vec(), Vec::new()));
         }
-        let pipelines = self.session.state.pipelines.keys().cloned().collect();
-        match pipelines_that_start(self.ports.objects, &pipelines, self.ports.clock.now()).await {
-            Ok(starting) if starting.is_empty() => {}
-            // Nobody knows yet which release they are pinned to.
-            Ok(_) => return Ok((Vec::new(), stage.to_vec())),
-            Err(error) => return Err(self.runs_unknown(stage, error).await),
-        }
         if self.needed_by_runs.is_none() {
-            let steps = match self.steps_in_use().await {
-                Ok(steps) => steps,
+            match self.resources_in_use().await {
+                Ok(needed) => self.needed_by_runs = Some(needed),
                 Err(error) => return Err(self.runs_unknown(stage, error).await),
-            };
-            self.needed_by_runs = Some(Recorded::of(Some(&self.session.state)).serving(&steps));
+            }
         }
         let needed = self.needed_by_runs.iter().flatten().collect::<BTreeSet<_>>();
         let is_needed = |operation: &'a Operation| match operation {
@@ -320,6 +312,14 @@ impl<'a, O: Objects, R: Resources, C: Clock> Engine<'a, O, R, C> {
             | Operation::DeleteRelease { .. } => false,
         };
         Ok(stage.iter().copied().partition(|(_, operation)| !is_needed(operation)))
+    }
+
+    /// What carries out the steps of open runs: everything, while a run starts of which nobody knows yet what it is pinned to.
+    async fn resources_in_use(&self) -> Result<BTreeSet<ResourceAddress>, PortError> {
+        if !pipelines_that_start(self.ports.objects, self.ports.clock.now()).await?.is_empty() {
+            return Ok(self.session.state.resources.keys().cloned().collect());
+        }
+        Ok(Recorded::of(Some(&self.session.state)).serving(&self.steps_in_use().await?))
     }
 
     /// The digests of steps that open runs may start, and those of releases on trial, but for those of live releases: what

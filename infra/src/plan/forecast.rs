@@ -151,9 +151,8 @@ fn facts(
         artifact.map(|artifact| artifact.digest).ok_or_else(|| Unknown::Maker(maker.clone()))
     };
     let mut inputs = BTreeMap::new();
-    // What it maps over is an input like the others, as the runner has it.
     if let Some(map) = &step.map
-        && let MapSource::Files { step: maker, output } | MapSource::Rows { step: maker, output } = &map.over
+        && let Some((maker, output)) = map.made()
         && let Ok(field) = FieldName::new(map.input())
     {
         inputs.insert(field, made(maker, output.as_str())?);

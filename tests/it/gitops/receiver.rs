@@ -1,7 +1,6 @@
 //! A receiver of deliveries on AWS, against an emulator that carries functions out: the real runner, called by its address.
 
 use std::process::Child;
-use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -11,6 +10,7 @@ use liminal_emulators::tools;
 use serde_json::Value;
 
 use super::webhook::SECRET;
+use super::webhook::curl;
 use super::webhook::signed;
 use super::world::World;
 use crate::aws::aws;
@@ -94,18 +94,11 @@ impl Caller {
 
     /// Sends a body; gives the status and the answer.
     fn post(&self, content_type: &str, body: &[u8], headers: &[&str]) -> (u16, String) {
-        self.place.write("body", body);
-        let mut command = Command::new("curl");
-        command.args(["-sS", "--noproxy", "*", "-m", "60", "-w", "%{http_code}", "--data-binary", "@body"]);
-        command.args(["-H", &format!("Content-Type: {content_type}")]);
-        for header in headers {
-            command.args(["-H", header]);
-        }
-        let output = command.arg(&self.address).current_dir(self.place.path()).output().expect("curl starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (answer, status) = text.split_at(text.len() - 3);
-        (status.parse().expect("a status"), answer.trim().to_owned())
+        let content_type = format!("Content-Type: {content_type}");
+        let headers: Vec<String> =
+            std::iter::once(content_type).chain(headers.iter().map(|it| (*it).to_owned())).collect();
+        let (status, answer) = curl(&self.place, &self.address, body, &headers, 60);
+        (status.parse().expect("a status"), answer)
     }
 
     /// Sends what tells of a push.

@@ -51,17 +51,7 @@ impl Receiver {
 
     /// Sends a body with headers; gives the status and the answer.
     fn post(&self, body: &[u8], headers: &[String]) -> (String, String) {
-        self.place.write("body", body);
-        let mut command = Command::new("curl");
-        command.args(["-sS", "--noproxy", "*", "-m", "30", "-w", "%{http_code}", "--data-binary", "@body"]);
-        for header in headers {
-            command.args(["-H", header]);
-        }
-        let output = command.arg(&self.address).current_dir(self.place.path()).output().expect("curl starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (answer, status) = text.split_at(text.len() - 3);
-        (status.to_owned(), answer.trim().to_owned())
+        curl(&self.place, &self.address, body, headers, 30)
     }
 
     /// Sends a push as GitHub does.
@@ -76,6 +66,21 @@ impl Drop for Receiver {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a body with headers from a folder of its own, within so many seconds; gives the status and the answer.
+pub fn curl(place: &Project, address: &str, body: &[u8], headers: &[String], seconds: u32) -> (String, String) {
+    place.write("body", body);
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--noproxy", "*", "-m", &seconds.to_string(), "-w", "%{http_code}", "--data-binary", "@body"]);
+    for header in headers {
+        command.args(["-H", header]);
+    }
+    let output = command.arg(address).current_dir(place.path()).output().expect("curl starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (answer, status) = text.split_at(text.len() - 3);
+    (status.to_owned(), answer.trim().to_owned())
 }
 
 /// The header that signs a body, computed by another program.
