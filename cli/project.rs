@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use liminal_infra::source::BareRepository;
 use liminal_infra::source::Snapshot;
+use liminal_infra::source::SourceError;
 use liminal_schemas::definition;
 use liminal_schemas::definition::EnvironmentSettings;
 use liminal_schemas::definition::Loaded;
@@ -20,7 +21,6 @@ use liminal_schemas::release::Release;
 
 use crate::app::Context;
 use crate::error::CliError;
-use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::render;
 
@@ -66,17 +66,28 @@ pub(crate) fn definition_file(directory: &Path) -> &'static str {
 /// The project's files: from the work tree, or as of a revision. A bare repository has no work tree: its default branch
 /// stands for that.
 pub(crate) fn snapshot(directory: &Path, revision: Option<&str>) -> Result<Snapshot, CliError> {
-    let bare = BareRepository::open(directory).or_failed(|| "the project's files can not be read".to_owned())?;
-    if let Some(repository) = bare {
-        let (folder, revision) = (repository.folder(), revision.unwrap_or("HEAD"));
-        return Snapshot::of_commit(directory, &folder, revision, None)
-            .or_failed(|| "the project's files can not be read".to_owned());
-    }
-    let result = match revision {
-        Some(revision) => Snapshot::at_revision(directory, revision),
-        None => Snapshot::of_worktree(directory),
+    let bare = BareRepository::open(directory).map_err(unreadable)?;
+    let result = match (&bare, revision) {
+        (Some(bare), revision) => Snapshot::of_commit(directory, &bare.folder(), revision.unwrap_or("HEAD"), None),
+        (None, Some(revision)) => Snapshot::at_revision(directory, revision),
+        (None, None) => Snapshot::of_worktree(directory),
     };
-    result.or_failed(|| "the project's files can not be read".to_owned())
+    result.map_err(unreadable)
+}
+
+fn unreadable(error: SourceError) -> CliError {
+    source_error("the project's files can not be read")(error)
+}
+
+/// Says what could not be done for an error about git or files, and what to try.
+pub(crate) fn source_error(message: impl Into<String>) -> impl FnOnce(SourceError) -> CliError {
+    move |error| {
+        let failed = CliError::because(message, &error);
+        match error.hint() {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
+    }
 }
 
 /// The project and the settings of the environment at hand, read from the work tree, and nothing else of the definition.

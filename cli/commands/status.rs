@@ -37,6 +37,10 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
         say_applied(context, &environment).await?;
     }
     let records = environment.records();
+    if args.run.is_none() && args.items.is_none() && args.output == Format::Text && records.runs(None).await?.is_empty() {
+        context.printer.say("There is no run yet: `liminal run` starts one.");
+        return Ok(ExitCode::Ok);
+    }
     let name = records.find(args.run.as_deref(), None).await?;
     if let Some(step) = &args.items {
         let seen = records.items(&name, step, MOST_FAILED).await?.ok_or_else(|| {

@@ -15,6 +15,7 @@ use crate::error::CliError;
 use crate::error::While as _;
 use crate::exit_code::ExitCode;
 use crate::project::Project;
+use crate::project::source_error;
 
 /// A bare repository whose commits hold a project. What is applied from it is kept below it.
 pub(crate) struct Place {
@@ -31,7 +32,7 @@ impl Place {
         let path = path
             .canonicalize()
             .map_err(|error| CliError::because(format!("the folder {} can not be used", path.display()), &error))?;
-        let opened = BareRepository::open(&path).or_failed(|| format!("{} can not be used", path.display()))?;
+        let opened = BareRepository::open(&path).map_err(source_error(format!("{} can not be used", path.display())))?;
         let Some(repository) = opened else {
             return Err(CliError::new(format!("{} is no bare git repository", path.display()))
                 .hint("`git init --bare REPO.git` makes one, and `git clone --bare URL REPO.git` copies one")
@@ -52,7 +53,7 @@ impl Place {
     /// The files of the project at a commit.
     pub(crate) fn snapshot(&self, commit: &str) -> Result<Snapshot, CliError> {
         Snapshot::of_commit(self.repository.path(), &self.folder, commit, self.quarantine.as_deref())
-            .or_failed(|| format!("the project at commit {} can not be read", short(commit)))
+            .map_err(source_error(format!("the project at commit {} can not be read", short(commit))))
     }
 
     /// The project at a commit; what is wrong with its definition where it is broken.

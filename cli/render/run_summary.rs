@@ -287,7 +287,11 @@ fn conclusion(run: &RunSummary<'_>, style: &Style) -> String {
     let mut text = format!("{head} {}: {}\n", after(result.status, &took), tally(result));
     for (step, status) in &result.steps {
         if *status == CommitStatus::Failed {
-            text.push_str(&format!("  to see all it printed: liminal logs {id} {step}\n"));
+            let maps = run.release.steps.get(step).is_some_and(|spec| spec.map.is_some());
+            text.push_str(&match maps {
+                true => format!("  to see which items failed, and why: liminal status {id} --items {step}\n"),
+                false => format!("  to see all it printed: liminal logs {id} {step}\n"),
+            });
         }
     }
     match result.status {

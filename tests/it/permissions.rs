@@ -43,7 +43,8 @@ const PIPELINES: &str = "  \
         outputs: {o: o.bin}
         metrics: m.json
       second:
-        run: [sh, -c, 'mkdir -p \"$2\"; wc -c < \"$1\" > \"$2/size\"', sh, \"{{ inputs.d }}\", \"{{ outputs.o }}\"]
+        run: [sh, second.sh, \"{{ inputs.d }}\", \"{{ outputs.o }}\"]
+        code: second.sh
         inputs: {d: first.o}
         outputs: {o: both/}
       gate:
@@ -56,6 +57,9 @@ const PIPELINES: &str = "  \
       only:
         run: [\"true\"]
 ";
+
+/// The code of the second step, which its function has from its bundle.
+const SECOND: &str = "echo counting; mkdir -p \"$2\"; wc -c < \"$1\" > \"$2/size\"\n";
 
 /// Variables that name whose requests are.
 type Credentials = Vec<(String, String)>;
@@ -131,6 +135,7 @@ impl Account {
         let line = json!({ "event": { "Records": [record] }, "deadline_ms": deadline, "request_id": "r1" });
 
         let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("second.sh"), SECOND).expect("written");
         let runner = Path::new(env!("CARGO_BIN_EXE_liminal")).with_file_name("liminal-runner");
         let variables = [("PROJECT", NAME), ("ENVIRONMENT", "dev"), ("BUCKET", NAME), ("MODE", mode)];
         let mut command = Command::new(runner);
@@ -152,9 +157,15 @@ impl Account {
     }
 }
 
+fn project() -> Project {
+    let project = Project::new(&definition(NAME, PIPELINES));
+    project.write("second.sh", SECOND);
+    project
+}
+
 #[test]
 fn a_role_allows_what_its_step_declares_and_denies_the_rest() {
-    let project = Project::new(&definition(NAME, PIPELINES));
+    let project = project();
     let emulator = Moto::start();
     let project = with_bucket(project, &emulator, NAME);
     let _ = project.liminal(&["apply", "-y", "-e", "dev"]).exits(0);
@@ -298,7 +309,7 @@ impl Drop for Receiver {
 
 #[test]
 fn the_role_of_a_receiver_allows_to_take_deliveries_and_denies_the_rest() {
-    let project = Project::new(&definition(NAME, PIPELINES));
+    let project = project();
     let emulator = Moto::start();
     let project = with_bucket(project, &emulator, NAME);
     let _ = project.liminal(&["apply", "-y", "-e", "dev"]).exits(0);

@@ -36,6 +36,9 @@ pub(super) fn check_base(plan: &Plan, loaded: Option<&LoadedState>) -> Result<()
     let serial = loaded.map_or(0, |loaded| loaded.state.serial);
     let etag = loaded.map(|loaded| &loaded.etag);
     let stale = |what: String| Err(ApplyError::Stale(what));
+    if let (None, Some(_)) = (&plan.base.lineage, lineage) {
+        return stale(format!("nothing was applied yet when it was made, and the state is at serial {serial}"));
+    }
     if lineage != plan.base.lineage.as_ref() {
         return stale("the state is another one, of another lineage".to_owned());
     }

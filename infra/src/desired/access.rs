@@ -58,10 +58,20 @@ impl StepInput<'_> {
         statements
     }
 
-    /// What a runner needs that carries attempts out itself.
-    pub(super) fn attempts_access(&self) -> Vec<Statement> {
+    /// What a runner needs that carries attempts out itself. What is said of the step's package it reads from
+    /// `packages/`, as it does on every platform; a task also fetches the code itself from `bundles/`, which a function has.
+    ///
+    /// The names are patterns, so that a change of the code leaves the role as it is. What is missing there is to be told
+    /// from what may not be read, which takes the right to list it.
+    pub(super) fn attempts_access(&self, code: &[&str]) -> Vec<Statement> {
+        let scope = self.scope;
         let leave = ["s3:PutObject", "s3:AbortMultipartUpload"];
-        let mut statements = vec![allow("LeaveOutputs", &leave, [self.scope.object_arn("artifacts/*")])];
+        let listed = code.iter().map(|key| scope.key(key)).collect();
+        let mut statements = vec![
+            allow("LeaveOutputs", &leave, [scope.object_arn("artifacts/*")]),
+            allow("ReadCode", &["s3:GetObject"], code.iter().map(|key| scope.object_arn(key))),
+            list(scope, "ListCode", &scope.place.bucket, listed),
+        ];
         if let Some((bucket, filter)) = self.objects_mapped() {
             let pattern = format!("{}{ANY}{}", filter.prefix, filter.suffix);
             statements.push(allow("ReadItems", &["s3:GetObject"], [object_arn(self.scope.place, bucket, &pattern)]));

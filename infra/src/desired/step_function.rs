@@ -21,7 +21,7 @@ impl StepInput<'_> {
     pub(super) fn add_function(&self, set: &mut ResourceSet, common: &Common) {
         let scope = self.scope;
         let mut allowed = self.protocol();
-        allowed.extend(self.attempts_access());
+        allowed.extend(self.attempts_access(&["packages/*.json"]));
         allowed.extend(common.secrets.iter().cloned());
         allowed.push(statements::receive(scope.step_queues_arn(self.pipeline, self.step)));
         allowed.push(statements::log(scope, &common.log_group));

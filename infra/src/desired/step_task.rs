@@ -150,10 +150,8 @@ impl StepInput<'_> {
     fn task_role(&self, common: &Common) -> RoleSpec {
         let scope = self.scope;
         let mut allowed = self.protocol();
-        allowed.extend(self.attempts_access());
+        allowed.extend(self.attempts_access(&["packages/*.json", "bundles/*"]));
         allowed.extend(common.secrets.iter().cloned());
-        let code = ["bundles/*", "packages/*"].map(|key| scope.object_arn(key));
-        allowed.push(allow("FetchCode", &["s3:GetObject"], code));
         statements::role(scope, &[self.pipeline.as_str(), self.step.as_str(), "task"], TASKS, allowed)
     }
 

@@ -28,7 +28,7 @@ pub enum SourceError {
         /// Where.
         repository: PathBuf,
         /// What to try.
-        hint: &'static str,
+        hint: String,
     },
     /// The commit has no such folder.
     #[error("the folder {folder} is not part of commit {commit}")]
@@ -56,7 +56,7 @@ impl SourceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoRepository(_) => Some("run `git init` and commit, or leave out `--rev`".to_owned()),
-            Self::UnknownRevision { hint, .. } => Some((*hint).to_owned()),
+            Self::UnknownRevision { hint, .. } => Some(hint.clone()),
             Self::NotInCommit { .. } => Some("did you commit it?".to_owned()),
             Self::Ownership(path) => {
                 let path = path.display();

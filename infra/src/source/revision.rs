@@ -174,15 +174,28 @@ fn check_revision(text: &str) -> Result<(), SourceError> {
 }
 
 fn unknown_revision(revision: &str, repository: &Repository, error: &git2::Error) -> SourceError {
-    let hint = if repository.is_empty().unwrap_or(false) {
-        "the repository has no commit yet: did you commit?"
-    } else if error.code() == git2::ErrorCode::Ambiguous {
-        "more than one object begins like that: give more digits"
-    } else if error.code() == git2::ErrorCode::Peel || error.code() == git2::ErrorCode::InvalidSpec {
-        "give a commit, branch or tag"
-    } else {
-        "did you commit, or fetch the branch? `git log --oneline --all` lists what there is"
-    };
     let place = repository.workdir().unwrap_or_else(|| repository.path()).to_owned();
+    let hint = if repository.is_empty().unwrap_or(false) {
+        "the repository has no commit yet: did you commit?".to_owned()
+    } else if let Some(branch) = default_branch_missing(revision, repository) {
+        let place = place.display();
+        format!("HEAD stands for a branch that nobody pushed: git -C {place} symbolic-ref HEAD refs/heads/{branch}")
+    } else if error.code() == git2::ErrorCode::Ambiguous {
+        "more than one object begins like that: give more digits".to_owned()
+    } else if error.code() == git2::ErrorCode::Peel || error.code() == git2::ErrorCode::InvalidSpec {
+        "give a commit, branch or tag".to_owned()
+    } else {
+        "did you commit, or fetch the branch? `git log --oneline --all` lists what there is".to_owned()
+    };
     SourceError::UnknownRevision { revision: revision.to_owned(), repository: place, hint }
+}
+
+/// A branch that a bare repository has, where it has not the one that its HEAD stands for.
+fn default_branch_missing(revision: &str, repository: &Repository) -> Option<String> {
+    let is_unborn = repository.head().is_err_and(|error| error.code() == git2::ErrorCode::UnbornBranch);
+    if revision != "HEAD" || !repository.is_bare() || !is_unborn {
+        return None;
+    }
+    let (branch, _) = repository.branches(Some(git2::BranchType::Local)).ok()?.flatten().next()?;
+    Some(branch.name().ok()??.to_owned())
 }

@@ -18,6 +18,7 @@ use sha2::Sha256;
 
 use super::Addressed;
 use super::PART_BYTES;
+use super::PARTS_AT_ONCE;
 use super::PARTS_FROM;
 use super::Share;
 use super::Task;
@@ -27,9 +28,6 @@ use super::upload::failed;
 use crate::aws::error::AwsError;
 use crate::aws::error::explain;
 use crate::aws::retry;
-
-/// How many parts of a download are under way at once.
-const PARTS_AT_ONCE: usize = 6;
 
 /// What a part is until it is written: its bytes, and the share that they take.
 type Part = Result<(AggregatedBytes, Share), TransferError>;

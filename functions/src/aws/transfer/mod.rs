@@ -25,6 +25,9 @@ pub const PARTS_FROM: u64 = 16 << 20;
 /// The size of a part, in bytes: at least S3's 5 MiB, and small enough that several fit into a small function's memory.
 const PART_BYTES: u64 = 8 << 20;
 
+/// How many parts of a file are under way at once.
+const PARTS_AT_ONCE: usize = 6;
+
 /// How many parts an upload may have: S3's own limit.
 const MAX_PARTS: u64 = 10_000;
 

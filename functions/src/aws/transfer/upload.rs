@@ -1,43 +1,39 @@
 //! Uploads. What is at a content address already is not sent again.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::primitives::Length;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::types::CompletedMultipartUpload;
 use aws_sdk_s3::types::CompletedPart;
 use aws_smithy_types::base64;
 use liminal_schemas::digest::Digest;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use sha2::Digest as _;
+use sha2::Sha256;
 
 use super::Addressed;
 use super::MAX_PARTS;
 use super::PART_BYTES;
+use super::PARTS_AT_ONCE;
 use super::PARTS_FROM;
 use super::Share;
 use super::Task;
 use super::Transfer;
 use super::TransferError;
-use crate::attempt::outputs::hash_file;
 use crate::aws::error::AwsError;
 use crate::aws::error::explain;
 use crate::aws::retry;
 
 /// From this size on it is asked first whether the object is there, in bytes: sending less costs no more than asking.
 const ASK_FROM: u64 = 256 << 10;
-
-/// How much of a part is read from its file at once, in bytes.
-const READ_BYTES: usize = 1 << 20;
-
-/// How many parts of an upload are sent at once.
-const PARTS_AT_ONCE: usize = 8;
-
-/// What a part takes of the budget, in bytes: it is read as it is sent.
-const PART_MEMORY: u64 = 2 << 20;
 
 /// How an upload came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,10 +176,7 @@ impl Transfer {
 
     /// Sends all parts, and makes them the object if they are what they should be.
     async fn finish(&self, path: &Path, object: &Addressed, upload: &Upload) -> Result<(), TransferError> {
-        let hashed = path.to_owned();
-        let hash = Task(tokio::task::spawn_blocking(move || hash_file(&hashed)));
-        let parts = self.send_parts(path, object, upload).await?;
-        let (found, _) = hash.done().await?.map_err(not_read(path))?;
+        let (found, parts) = self.send_parts(path, object, upload).await?;
         if found != object.digest {
             return Err(changed(path, object, found));
         }
@@ -201,31 +194,39 @@ impl Transfer {
         Ok(())
     }
 
+    /// Sends a file in parts, each of which is read once, and gives the digest of what was sent.
     async fn send_parts(
         &self,
         path: &Path,
         object: &Addressed,
         upload: &Upload,
-    ) -> Result<Vec<CompletedPart>, TransferError> {
+    ) -> Result<(Digest, Vec<CompletedPart>), TransferError> {
         let size = part_bytes(object.bytes);
-        let step = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut source = Source { file: File::open(path).map_err(not_read(path))?, hasher: Sha256::new() };
         let mut under_way: VecDeque<Task<Result<CompletedPart, TransferError>>> = VecDeque::new();
         let mut parts = Vec::new();
-        for (number, start) in (1..).zip((0..object.bytes).step_by(step)) {
+        let (mut number, mut left) = (0, object.bytes);
+        while left > 0 {
             if under_way.len() >= PARTS_AT_ONCE
                 && let Some(first) = under_way.pop_front()
             {
                 parts.push(first.done().await??);
             }
-            let share = self.share(PART_MEMORY).await;
-            let (this, path, key, upload) = (self.clone(), path.to_owned(), object.key.clone(), upload.clone());
-            let length = size.min(object.bytes - start);
+            let share = self.share(size).await;
+            let length = usize::try_from(size.min(left)).unwrap_or(usize::MAX);
+            let read = Task(tokio::task::spawn_blocking(move || source.take(length)));
+            let part;
+            (source, part) = read.done().await?.map_err(not_read(path))?;
+            if part.is_empty() {
+                // The file is shorter than it was, as its digest will tell.
+                break;
+            }
+            left = left.saturating_sub(part.len() as u64);
+            number += 1;
+            let (this, key, upload) = (self.clone(), object.key.clone(), upload.clone());
             under_way.push_back(Task::start(async move {
                 let _share = share;
-                let opened = ByteStream::read_from().path(&path).buffer_size(READ_BYTES).offset(start);
-                let opened = opened.length(Length::Exact(length)).build().await;
-                let body = opened.map_err(|error| not_read(&path)(std::io::Error::other(error)))?;
-                let sent = this.send_part(&upload, number, body).await.map_err(failed(&key, "sent"))?;
+                let sent = this.send_part(&upload, number, part.into()).await.map_err(failed(&key, "sent"))?;
                 Ok(CompletedPart::builder()
                     .part_number(number)
                     .set_e_tag(sent.e_tag)
@@ -236,7 +237,7 @@ impl Transfer {
         for part in under_way {
             parts.push(part.done().await??);
         }
-        Ok(parts)
+        Ok((Digest::from_bytes(source.hasher.finalize().into()), parts))
     }
 
     async fn send_part(&self, upload: &Upload, number: i32, body: ByteStream) -> Result<UploadPartOutput, AwsError> {
@@ -248,9 +249,34 @@ impl Transfer {
             .upload_id(&*upload.id)
             .part_number(number)
             .body(body)
+            .customize()
+            // All parts together are checked against the digest, so they need not be hashed once more for the signature.
+            .disable_payload_signing()
             .send()
             .await
             .map_err(explain("UploadPart"))
+    }
+}
+
+/// A file that is sent part by part, and hashed meanwhile.
+struct Source {
+    file: File,
+    hasher: Sha256,
+}
+
+impl Source {
+    /// The next part: `length` bytes, or less at the end of the file.
+    fn take(mut self, length: usize) -> io::Result<(Self, Vec<u8>)> {
+        let mut part = Vec::with_capacity(length);
+        while part.len() < length {
+            match rustix::io::read(&self.file, spare_capacity(&mut part)) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.hasher.update(&part);
+        Ok((self, part))
     }
 }
 
@@ -266,7 +292,7 @@ fn part_bytes(bytes: u64) -> u64 {
     PART_BYTES.max(bytes.div_ceil(MAX_PARTS))
 }
 
-fn not_read(path: &Path) -> impl FnOnce(std::io::Error) -> TransferError {
+fn not_read(path: &Path) -> impl FnOnce(io::Error) -> TransferError {
     let path = path.to_owned();
     move |source| TransferError::File { path, action: "read", source }
 }
