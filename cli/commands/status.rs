@@ -37,7 +37,8 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
         say_applied(context, &environment).await?;
     }
     let records = environment.records();
-    if args.run.is_none() && args.items.is_none() && args.output == Format::Text && records.runs(None).await?.is_empty() {
+    if args.run.is_none() && args.items.is_none() && args.output == Format::Text && records.runs(None).await?.is_empty()
+    {
         context.printer.say("There is no run yet: `liminal run` starts one.");
         return Ok(ExitCode::Ok);
     }

@@ -32,7 +32,8 @@ impl Place {
         let path = path
             .canonicalize()
             .map_err(|error| CliError::because(format!("the folder {} can not be used", path.display()), &error))?;
-        let opened = BareRepository::open(&path).map_err(source_error(format!("{} can not be used", path.display())))?;
+        let opened =
+            BareRepository::open(&path).map_err(source_error(format!("{} can not be used", path.display())))?;
         let Some(repository) = opened else {
             return Err(CliError::new(format!("{} is no bare git repository", path.display()))
                 .hint("`git init --bare REPO.git` makes one, and `git clone --bare URL REPO.git` copies one")

@@ -44,7 +44,7 @@ const PIPELINES: &str = "  \
         metrics: m.json
       second:
         run: [sh, second.sh, \"{{ inputs.d }}\", \"{{ outputs.o }}\"]
-        code: second.sh
+        code: [second.sh]
         inputs: {d: first.o}
         outputs: {o: both/}
       gate:

@@ -6,6 +6,7 @@ use std::time::Duration;
 use liminal_schemas::keys;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::executor::AttemptJob;
 use crate::ports::Etag;
@@ -19,6 +20,13 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// How much longer the pause is for each MiB of the log: an object can not be appended to, so that all of it is sent.
 const MORE_PER_MIB: Duration = Duration::from_secs(1);
+
+/// The longer a step runs, the longer the pauses: this part of its time so far, at most [`LONGEST`]. A bucket with versions
+/// keeps each copy, and a step of hours would leave tens of thousands.
+const PART_OF_TIME: u32 = 60;
+
+/// The longest pause for the sake of time alone.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// A log that is being copied. Dropping this ends the copying.
 #[derive(Debug)]
@@ -68,9 +76,11 @@ struct Copy<S> {
 
 impl<S: ObjectStore> Copy<S> {
     async fn follow(mut self, mut end: oneshot::Receiver<()>) -> Result<(), StoreError> {
+        let start = Instant::now();
         loop {
             let mib = u32::try_from(self.bytes >> 20).unwrap_or(u32::MAX);
-            let pause = EVERY + MORE_PER_MIB.saturating_mul(mib);
+            let for_time = (start.elapsed() / PART_OF_TIME).clamp(EVERY, LONGEST);
+            let pause = for_time + MORE_PER_MIB.saturating_mul(mib);
             let ended = tokio::time::timeout(pause, &mut end).await.is_ok();
             let copied = self.copy().await;
             if ended {

@@ -118,13 +118,9 @@ impl Clients {
 
     /// Objects, for requests whose time depends on their size.
     pub(crate) fn s3_for_transfers(&self) -> aws_sdk_s3::Client {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(TRANSFER_TIMEOUT)
-            .build();
         // What is transferred is checked against its own digest.
         let config = self.s3_config().response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        aws_sdk_s3::Client::from_conf(config.timeout_config(timeouts).build())
+        aws_sdk_s3::Client::from_conf(config.timeout_config(patience_of_transfers()).build())
     }
 
     fn s3_config(&self) -> aws_sdk_s3::config::Builder {
@@ -153,6 +149,15 @@ impl Clients {
     pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(self.sdk())
     }
+}
+
+/// Timeouts for requests that carry much: no bound on all tries together, and time for slow lines on each.
+pub(crate) fn patience_of_transfers() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(TRANSFER_TIMEOUT)
+        .disable_operation_timeout()
+        .build()
 }
 
 impl std::fmt::Debug for AccessKeys {

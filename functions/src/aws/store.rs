@@ -10,6 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 
 use super::buckets::S3Buckets;
 use super::clients::Clients;
+use super::clients::patience_of_transfers;
 use super::clock::StoreClock;
 use super::error::AwsError;
 use super::error::explain;
@@ -23,6 +24,9 @@ use crate::ports::ObjectStore;
 use crate::ports::Put;
 use crate::ports::StoreError;
 use crate::ports::Swap;
+
+/// Up to this size a request is a small one, in bytes: more takes its time on slow lines.
+const SMALL_BYTES: usize = 1 << 20;
 
 /// Objects in a part of a bucket.
 #[derive(Clone, Debug)]
@@ -148,7 +152,12 @@ impl S3Store {
                 Condition::Absent => request.if_none_match("*"),
                 Condition::Matches(etag) => request.if_match(etag.as_str()),
             };
-            let error = match request.customize().interceptor(sendings.clone()).send().await {
+            let mut request = request.customize().interceptor(sendings.clone());
+            if bytes.len() > SMALL_BYTES {
+                let patient = aws_sdk_s3::config::Builder::new().timeout_config(patience_of_transfers());
+                request = request.config_override(patient);
+            }
+            let error = match request.send().await {
                 Ok(done) => return Ok(Written::Done(Etag::new(done.e_tag.unwrap_or_default()))),
                 Err(error) => explain("PutObject")(error),
             };

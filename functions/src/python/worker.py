@@ -1,18 +1,21 @@
-"""Calls functions of a step's code, each in a process of its own that has its libraries imported already.
+"""Calls a function of a step's code, each time in a process of its own that has its libraries imported already.
 
-Started by the runner with a socket as its standard input. A request is its length in four bytes, with the file
-descriptor for all that the call prints, and then JSON; the answers are two lines of JSON, `pid` and `status`.
+Started by the runner as `python worker.py MODULE ROOT`, with a socket as its standard input. A request is its length in
+four bytes, with the file descriptor for all that the call prints, and then JSON; the answers are two lines of JSON, `pid`
+and `status`. The process of the next call is made, and warm, before it is asked for.
 The step's own modules are imported by each call anew, since they may look at what is the call's own; the libraries
 that they name are imported once. Only the standard library is used, and nothing newer than Python 3.9.
 """
 
+import _io
 import ast
 import atexit
 import gc
 import importlib
+import importlib.machinery
 import importlib.util
-import io
 import json
+import mmap
 import os
 import select
 import signal
@@ -24,56 +27,95 @@ import weakref
 HERE = os.path.dirname(os.path.abspath(__file__))
 LENGTH = 4
 PRINTED = 32768  # A pipe takes so much without a reader.
+REHEARSAL = "liminal_rehearsal"
+REHEARSALS = 10  # Python 3.11 adapts code that has run eight times.
 
 
-def main():
+def main(module, root):
     """Serves calls; returns in the process of each call, and there alone: the script that makes it, and what was imported
     before."""
     control = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(null, stream)
+    # Code may lie where nothing can be written, so that each call would compile it.
+    sys.pycache_prefix = os.path.join(os.getcwd(), "bytecode")
     spec = importlib.util.spec_from_file_location("liminal call", os.path.join(HERE, "call_step.py"))
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    served = set()
+    printed = preload(module, root, null)
+    stage = Stage(script)
+    for _ in range(REHEARSALS):
+        stage.rehearse()
+    gc.collect()
+    gc.freeze()  # What is there stays, and is not touched by each call's collector.
+    known = set(sys.modules)
+    taken = mmap.mmap(-1, 1)
     while True:
-        request, output = receive(control)
-        if request["module"] not in served:
-            served.add(request["module"])
-            preload(request, output, null)
-        known = set(sys.modules)
+        taken[0] = 0
         pid = os.fork()
         if pid == 0:
+            os.setpgid(0, 0)
+            stage.rehearse()
+            request, output = receive(control)
+            taken[0] = 1
+            answer(control, {"pid": os.getpid()})
             control.close()
             os.close(null)
+            os.write(output, printed)
             become(request, output)
             return script, known
-        os.close(output)
-        try:
-            os.setpgid(pid, pid)
-        except OSError:
-            pass  # It has done so itself, or is gone.
-        answer(control, {"pid": pid})
-        answer(control, {"status": status_of(pid, control)})
+        status = status_of(pid, control)
+        if not taken[0]:
+            sys.exit(0)  # It ended before it was asked for anything: the runner has gone, and if not, starts another worker.
+        answer(control, {"status": status})
+        printed = b""
+
+
+class Stage:
+    """Calls of nothing: what every call goes through has run before then. The interpreter adapts code to what it meets, and a
+    forked process copies memory that it writes to; here both are done before a call waits for them."""
+
+    def __init__(self, script):
+        self.script = script
+        self.folder = os.path.join(os.getcwd(), "rehearsal")
+        os.makedirs(self.folder, exist_ok=True)
+        with open(os.path.join(self.folder, REHEARSAL + ".py"), "w") as file:
+            file.write("def nothing():\n    pass\n")
+        call = {"module": REHEARSAL, "function": "nothing", "root": self.folder, "code": self.folder, "metrics": None}
+        call.update(inputs={}, values={}, outputs={}, error=os.path.join(self.folder, "error.json"))
+        self.call = os.path.join(self.folder, "call.json")
+        with open(self.call, "w") as file:
+            json.dump(call, file)
+
+    def rehearse(self):
+        path, words = sys.path[:], sys.argv[:]
+        sys.argv[:] = ["", self.call]
+        self.script.main()
+        sys.path[:], sys.argv[:] = path, words
+        del sys.modules[REHEARSAL]
+        open_files()
 
 
 def receive(control):
     header, descriptors, _, _ = socket.recv_fds(control, LENGTH, 1)
     if len(header) < LENGTH or not descriptors:
-        sys.exit(0)  # The runner has gone.
+        os._exit(0)  # The runner has gone.
     size = int.from_bytes(header, "big")
     body = bytearray()
     while len(body) < size:
         piece = control.recv(size - len(body))
         if not piece:
-            sys.exit(0)
+            os._exit(0)
         body += piece
     return json.loads(body), descriptors[0]
 
 
 def answer(control, document):
-    control.sendall(json.dumps(document).encode() + b"\n")
+    try:
+        control.sendall(json.dumps(document).encode() + b"\n")
+    except OSError:
+        os._exit(0)  # The runner has gone.
 
 
 def status_of(pid, control):
@@ -81,19 +123,24 @@ def status_of(pid, control):
     try:
         handle = os.pidfd_open(pid)
     except (AttributeError, OSError):
-        handle = None  # An old kernel: the process is waited for, come what may.
-    if handle is not None:
-        ready = select.select([handle, control], [], [])[0]
-        os.close(handle)
-        if handle not in ready:
-            os.killpg(pid, signal.SIGKILL)
-            os._exit(0)
+        return os.waitpid(pid, 0)[1]  # An old kernel: the process is waited for, come what may.
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    waiting.register(control, 0)  # Its end alone: requests are for the process.
+    ready = [ready for ready, _ in waiting.poll()]
+    os.close(handle)
+    if handle not in ready:
+        for kill in (os.killpg, os.kill):  # It may not lead a group yet.
+            try:
+                kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        os._exit(0)
     return os.waitpid(pid, 0)[1]
 
 
 def become(request, output):
     """Makes this process what it would be if it had been started for the call."""
-    os.setpgid(0, 0)
     for stream in (1, 2):
         os.dup2(output, stream)
     os.close(output)
@@ -107,16 +154,17 @@ def become(request, output):
         sys.modules["numpy.random"].seed()  # Otherwise all calls draw the same numbers.
 
 
-def preload(request, output, null):
-    """Imports the libraries of the step's code. What fails here fails again in the call, which tells of it."""
-    root = request["root"]
+def preload(module, root, null):
+    """Imports the libraries of the step's code, and gives what they printed. What fails here fails again in the call, which
+    tells of it."""
     if root and root not in sys.path:
         sys.path.insert(0, root)
+    importlib.machinery.PathFinder.find_spec(module.partition(".")[0])  # It remembers what is in the folder.
     # Nobody reads what is printed before the call has its process, so it is kept meanwhile.
     printed = os.memfd_create("imports")
     for stream in (1, 2):
         os.dup2(printed, stream)
-    for name in libraries(root, request["module"]):
+    for name in libraries(root, module):
         try:
             importlib.import_module(name)
         except BaseException:  # Whatever a library does when it is imported, the worker goes on.
@@ -126,10 +174,9 @@ def preload(request, output, null):
     for stream in (1, 2):
         os.dup2(null, stream)
     os.lseek(printed, 0, os.SEEK_SET)
-    os.write(output, os.read(printed, PRINTED))
+    text = os.read(printed, PRINTED)
     os.close(printed)
-    gc.collect()
-    gc.freeze()  # What is there stays, and is not touched by each call's collector.
+    return text
 
 
 def libraries(root, module):
@@ -201,8 +248,7 @@ def leave(status, known):
     threading._shutdown()
     atexit._run_exitfuncs()
     # A file that was not closed is written to its end.
-    files = [file for file in gc.get_objects() if isinstance(file, io.IOBase)]
-    for file in sorted(files, key=lambda file: not isinstance(file, io.TextIOBase)):
+    for file in sorted(open_files(), key=lambda file: not isinstance(file, _io._TextIOBase)):
         flush(file)
     # What the step's own modules hold is let go of.
     own = []
@@ -217,6 +263,11 @@ def leave(status, known):
     for stream in (sys.stdout, sys.stderr):
         flush(stream)
     os._exit(status)
+
+
+def open_files():
+    # The class that all those of `io` have in common: asking it is quick, asking `io.IOBase` is not.
+    return [file for file in gc.get_objects() if isinstance(file, _io._IOBase)]
 
 
 def flush(file):
@@ -243,5 +294,5 @@ def make(script):
 
 
 if __name__ == "__main__":
-    call_step, imported = main()
+    call_step, imported = main(sys.argv[1], sys.argv[2] or None)
     leave(make(call_step), imported)

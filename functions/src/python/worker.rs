@@ -1,4 +1,5 @@
 //! The worker: one warm Python that forks a process per call, so that libraries are imported once and not once per attempt.
+//! It forks ahead: while the runner writes down how a call came out, the process of the next one gets ready.
 //!
 //! A process of a call differs from one that was started for it only in that the imports of its libraries are done. When the
 //! worker is of no use, the caller starts a process instead.
@@ -59,17 +60,18 @@ struct Worker {
     made_for: Surroundings,
 }
 
-/// What a library may look at while it is imported, so that calls which differ in it need a worker of their own.
+/// What a worker is made for: the module whose libraries it imports, and what these may look at meanwhile. Calls which differ
+/// in it need a worker of their own.
 #[derive(Debug, PartialEq, Eq)]
 struct Surroundings {
+    module: String,
+    root: PathBuf,
     program: PathBuf,
     environment: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
 struct Request<'a> {
-    module: &'a str,
-    root: Option<&'a Path>,
     call: &'a Path,
     folder: &'a Path,
     environment: &'a BTreeMap<String, String>,
@@ -104,20 +106,14 @@ impl PythonWorker {
     /// # Errors
     /// When the worker does not start, or ends before it forks: nothing of the call has happened then.
     pub fn call(&self, line: &CommandLine, call: &PythonCall) -> io::Result<Process> {
-        let made_for = surroundings(line);
+        let made_for = surroundings(line, call);
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut worker = match idle.filter(|worker| worker.made_for == made_for) {
             Some(worker) => worker,
             None => self.start(made_for, line, call)?,
         };
         let (reader, writer) = io::pipe()?;
-        let request = Request {
-            module: call.module(),
-            root: call.root(),
-            call: call.file(),
-            folder: &line.folder,
-            environment: &line.environment,
-        };
+        let request = Request { call: call.file(), folder: &line.folder, environment: &line.environment };
         worker.send(&serde_json::to_vec(&request)?, &writer)?;
         // The worker has its own by now: as long as somebody holds it, what is printed has no end.
         drop(writer);
@@ -146,6 +142,8 @@ impl PythonWorker {
         command
             .arg0(&line.name)
             .arg(worker_beside(script))
+            .arg(&made_for.module)
+            .arg(&made_for.root)
             .current_dir(&self.folder)
             .env_clear()
             .envs(&made_for.environment)
@@ -159,10 +157,12 @@ impl PythonWorker {
     }
 }
 
-fn surroundings(line: &CommandLine) -> Surroundings {
+fn surroundings(line: &CommandLine, call: &PythonCall) -> Surroundings {
     let shared =
         line.environment.iter().filter(|(name, _)| !name.starts_with("LIMINAL_") && !OWN.contains(&name.as_str()));
     Surroundings {
+        module: call.module().to_owned(),
+        root: call.root().unwrap_or(Path::new("")).to_owned(),
         program: line.program.clone(),
         environment: shared.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }

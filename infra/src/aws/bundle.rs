@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::types::CompletedMultipartUpload;
 use aws_sdk_s3::types::CompletedPart;
 use aws_smithy_types::byte_stream::Length;
@@ -23,7 +24,7 @@ use crate::ports::PortError;
 
 /// What is longer than this many bytes is sent in parts, each as long as this: S3 wants at least 5 MiB, and what gets lost
 /// is sent again.
-const PART_BYTES: u64 = 16 << 20;
+const PART_BYTES: u64 = 8 << 20;
 
 /// How many parts are under way at once.
 const PARALLEL_PARTS: usize = 4;
@@ -114,17 +115,19 @@ async fn upload(site: &Site, key: &str, file: &Path) -> Result<(), PortError> {
         tokio::fs::metadata(file).await.map_err(|source| BundleProblem::Length { path: path(), source })?.len();
     if length <= PART_BYTES {
         let body = part(file, 0, length).await?;
-        let request = site.clients.s3.put_object().bucket(&site.place.bucket).key(key).body(body);
+        let request = site.clients.transfers.put_object().bucket(&site.place.bucket).key(key).body(body);
         request.send().await.map_err(failed("s3:PutObject", key))?;
         return Ok(());
     }
-    let request = site.clients.s3.create_multipart_upload().bucket(&site.place.bucket).key(key);
+    let request = site.clients.transfers.create_multipart_upload().bucket(&site.place.bucket).key(key);
+    // S3 takes the checksums of the parts, which the SDK sends, only for the algorithm that the upload was begun with.
+    let request = request.set_checksum_algorithm((!site.clients.has_endpoint()).then_some(ChecksumAlgorithm::Crc32));
     let answer = request.send().await.map_err(failed("s3:PutObject", key))?;
     let upload = answer.upload_id.ok_or_else(|| AwsError::incomplete("s3:PutObject", key, "the upload id"))?;
     let outcome = upload_parts(site, key, file, length, &upload).await;
     if outcome.is_err() {
         // As far as it goes: what is left is removed by the bucket's lifecycle rule.
-        let request = site.clients.s3.abort_multipart_upload().bucket(&site.place.bucket).key(key);
+        let request = site.clients.transfers.abort_multipart_upload().bucket(&site.place.bucket).key(key);
         let _ = request.upload_id(&upload).send().await;
     }
     outcome
@@ -139,7 +142,7 @@ async fn upload_parts(site: &Site, key: &str, file: &Path, length: u64, upload: 
         while window.len() < PARALLEL_PARTS {
             let Some((number, offset)) = waiting.next() else { break };
             let body = part(file, offset, PART_BYTES.min(length - offset)).await?;
-            let request = site.clients.s3.upload_part().bucket(&site.place.bucket).key(key).upload_id(upload);
+            let request = site.clients.transfers.upload_part().bucket(&site.place.bucket).key(key).upload_id(upload);
             let sent = request.part_number(number).body(body).send();
             let key = key.to_owned();
             window.spawn(async move {
@@ -154,7 +157,7 @@ async fn upload_parts(site: &Site, key: &str, file: &Path, length: u64, upload: 
     parts.sort_by_key(CompletedPart::part_number);
     let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
     patiently(async || {
-        let request = site.clients.s3.complete_multipart_upload().bucket(&site.place.bucket).key(key);
+        let request = site.clients.transfers.complete_multipart_upload().bucket(&site.place.bucket).key(key);
         let request = request.upload_id(upload).multipart_upload(parts.clone());
         request.send().await.map_err(failed("s3:PutObject", key))
     })

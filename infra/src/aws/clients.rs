@@ -17,11 +17,14 @@ const ATTEMPTS: u32 = 5;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one attempt may take. The slowest that the control plane makes is the upload of a part of a bundle.
+/// How long one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a call may take with all its attempts.
 const CALL_TIMEOUT: Duration = Duration::from_mins(3);
+
+/// How long one attempt to send a part of a bundle may take: 8 MiB at a tenth of a megabit a second.
+const TRANSFER_TIMEOUT: Duration = Duration::from_mins(12);
 
 /// Clients of all services that the control plane calls, in one region.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct Clients {
     pub(super) lambda: aws_sdk_lambda::Client,
     pub(super) sqs: aws_sdk_sqs::Client,
     pub(super) s3: aws_sdk_s3::Client,
+    /// The same, with time for slow lines.
+    pub(super) transfers: aws_sdk_s3::Client,
     pub(super) ecs: aws_sdk_ecs::Client,
     pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     pub(super) scheduler: aws_sdk_scheduler::Client,
@@ -63,13 +68,19 @@ impl Clients {
             .build();
         // Names of buckets are no names of hosts where an endpoint is given.
         let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        let slow = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(TRANSFER_TIMEOUT)
+            .disable_operation_timeout()
+            .build();
         Self {
             sts: aws_sdk_sts::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
+            transfers: aws_sdk_s3::Client::from_conf(s3.clone().timeout_config(slow).build()),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
             ecs: aws_sdk_ecs::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             scheduler: aws_sdk_scheduler::Client::new(&config),
@@ -77,6 +88,11 @@ impl Clients {
             ecr: aws_sdk_ecr::Client::new(&config),
             config,
         }
+    }
+
+    /// Whether the services are not AWS's own.
+    pub fn has_endpoint(&self) -> bool {
+        self.config.endpoint_url().is_some()
     }
 
     /// The region that the calls go to.

@@ -23,6 +23,10 @@ const CALL: &str = "liminal-call-url";
 /// The statement that lets such a call invoke the function, and no other call.
 const INVOKE: &str = "liminal-invoke-by-url";
 
+/// How many calls of an address are answered at once: a flood of them must not take the account's whole concurrency, which
+/// all steps share and which is paid for (AWS Lambda Developer Guide, "Configuring reserved concurrency", 2026-11).
+const CALLS_AT_ONCE: i32 = 5;
+
 /// An address that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionUrl {
@@ -32,7 +36,7 @@ pub struct FunctionUrl {
     pub changed: bool,
 }
 
-/// Gives a function an address that anybody may call, unless it has one.
+/// Gives a function an address that anybody may call, unless it has one, and bounds how many do so at once.
 ///
 /// # Errors
 /// When the function is gone or not ours, or AWS refuses.
@@ -42,7 +46,7 @@ pub async fn open_function(site: &Site, name: &str) -> Result<FunctionUrl, AwsEr
         Some(Ownership::Foreign) => return Err(AwsError::Foreign { what: "function", name: name.to_owned() }),
         None => return Err(AwsError::Contended { what: "function", name: name.to_owned() }),
     }
-    let mut changed = false;
+    let mut changed = bound(site, name).await?;
     let url = match find(site, name).await? {
         Some((url, true)) => url,
         found => {
@@ -66,6 +70,27 @@ pub async fn open_function(site: &Site, name: &str) -> Result<FunctionUrl, AwsEr
         changed = true;
     }
     Ok(FunctionUrl { url, changed })
+}
+
+/// Bounds how many calls are answered at once. Whether that is new.
+async fn bound(site: &Site, name: &str) -> Result<bool, AwsError> {
+    let lambda = &site.clients.lambda;
+    let found = lambda.get_function_concurrency().function_name(name).send().await;
+    let found = found.map_err(failed("lambda:GetFunctionConcurrency", name))?.reserved_concurrent_executions;
+    if found == Some(CALLS_AT_ONCE) {
+        return Ok(false);
+    }
+    let bounded = patiently(async || {
+        let request = lambda.put_function_concurrency().function_name(name);
+        let request = request.reserved_concurrent_executions(CALLS_AT_ONCE);
+        request.send().await.map_err(failed("lambda:PutFunctionConcurrency", name))
+    });
+    match bounded.await {
+        Ok(_) => Ok(true),
+        // A new account has so little that it can not set any aside: what it has is the bound then.
+        Err(AwsError::Call(error)) if error.message.contains("UnreservedConcurrentExecution") => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes the address of a function away, if it is ours and has one.

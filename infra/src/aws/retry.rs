@@ -49,9 +49,11 @@ impl Cause {
     pub(super) fn of(error: &CallError) -> Option<Self> {
         const ROLE_CODES: [&str; 4] =
             ["InvalidParameterValueException", "InvalidParameterException", "ValidationException", "ClientException"];
-        // Lambda's CreateFunction, Lambda's CreateEventSourceMapping, EventBridge Scheduler's CreateSchedule.
-        const ROLE_MESSAGES: [&str; 3] = [
+        // Lambda's CreateFunction, the same for its variables (terraform-provider-aws, `lambda.CreateFunction` retries),
+        // Lambda's CreateEventSourceMapping, EventBridge Scheduler's CreateSchedule.
+        const ROLE_MESSAGES: [&str; 4] = [
             "cannot be assumed by Lambda",
+            "KMS key is invalid for CreateGrant",
             "does not have permissions to call",
             "must allow AWS EventBridge Scheduler to assume the role",
         ];

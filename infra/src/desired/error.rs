@@ -30,6 +30,18 @@ pub enum DesiredProblem {
         /// The limit.
         source: PlacementError,
     },
+    /// A step runs as a task, and the environment names no network for tasks: ECS would refuse each of them.
+    #[error(
+        "step {pipeline}/{step} runs on Fargate ({reason}), and the environment names no subnets: give it `fargate: {{subnets: [subnet-…]}}`"
+    )]
+    NoSubnets {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The step.
+        step: StepName,
+        /// Why it runs there.
+        reason: String,
+    },
     /// There is no runtime for a step's Python.
     #[error("step {pipeline}/{step} can not run on Lambda; change `python: version`")]
     Python {

@@ -80,6 +80,10 @@ impl StepInput<'_> {
         let package = self.spec.package.map(|digest| ResourceAddress { kind: ResourceKind::Package, digest });
         let common = Common { served, package, python, secrets, logs, log_group };
         match placed.compute {
+            Compute::Fargate if self.input.spec.fargate.subnets.is_empty() && !self.input.is_emulated => {
+                let (pipeline, step) = (self.pipeline.clone(), self.step.clone());
+                return Err(DesiredProblem::NoSubnets { pipeline, step, reason: placed.reason });
+            }
             Compute::Fargate => self.add_task(set, &common),
             Compute::Auto | Compute::Lambda => self.add_function(set, &common),
         }

@@ -93,6 +93,7 @@ struct Wanted {
     releases: BTreeMap<PipelineName, Revised>,
     packages: BTreeMap<Digest, PackageSpec>,
     sizes: BTreeMap<Digest, u64>,
+    is_emulated: bool,
 }
 
 impl Wanted {
@@ -103,6 +104,7 @@ impl Wanted {
             releases: BTreeMap::from([(release.pipeline.clone(), Revised::from(release))]),
             packages: packages.map(|package| (package.digest(), package)).into(),
             sizes: BTreeMap::new(),
+            is_emulated: true,
         }
     }
 
@@ -117,6 +119,7 @@ impl Wanted {
             packages: &self.packages,
             runner: Digest::of_bytes(b"runner"),
             sizes: &self.sizes,
+            is_emulated: self.is_emulated,
         })
     }
 }
@@ -426,6 +429,21 @@ fn dependencies_that_are_too_large_for_lambda_move_a_step_to_fargate() {
 }
 
 type Edit = fn(&mut Release);
+
+#[test]
+fn a_task_without_a_network_is_refused_before_anything_is_made() {
+    let mut release = chain();
+    step_of(&mut release, "fit").compute = Compute::Fargate;
+    let mut wanted = Wanted::of(release);
+    wanted.spec.fargate.subnets.clear();
+    assert!(wanted.derive().is_ok(), "emulators start tasks without one");
+    wanted.is_emulated = false;
+    let problems = wanted.derive().expect_err("ECS takes no task without subnets");
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @"");
+    wanted.spec.fargate.subnets = vec!["subnet-0a1b2c3d".to_owned()];
+    assert!(wanted.derive().is_ok());
+}
 
 #[test]
 fn all_problems_are_told_at_once() {

@@ -230,6 +230,7 @@ impl Project {
                 packages: &packages,
                 runner: Digest::of_bytes(aws.runner.as_bytes()),
                 sizes: &BTreeMap::new(),
+                is_emulated: true,
             };
             aws_resources(&input).expect("it can be carried out")
         });

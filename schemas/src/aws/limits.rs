@@ -105,8 +105,9 @@ const fn size(cpu: u32, least_gib: u32, most_gib: u32, step_gib: u32) -> Fargate
 pub const FARGATE_SIZES: [FargateSize; 5] =
     [size(1024, 2, 8, 1), size(2048, 4, 16, 1), size(4096, 8, 30, 1), size(8192, 16, 60, 4), size(16_384, 32, 120, 8)];
 
-/// The Python versions that Lambda has a managed runtime for, oldest first (docs lambda lambda-runtimes, 2026-11-24).
-pub const PYTHON_RUNTIMES: [(u32, u32); 5] = [(3, 10), (3, 11), (3, 12), (3, 13), (3, 14)];
+/// The Python versions that Lambda makes functions for, oldest first (docs lambda lambda-runtimes, 2026-11-24). That of 3.10
+/// is deprecated since 2026-10-31 and takes no new functions.
+pub const PYTHON_RUNTIMES: [(u32, u32); 4] = [(3, 11), (3, 12), (3, 13), (3, 14)];
 
 /// The runtime for programs without one.
 pub const PROVIDED_RUNTIME: &str = "provided.al2023";

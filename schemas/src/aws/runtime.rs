@@ -75,6 +75,6 @@ mod tests {
             assert_eq!(managed_python(wanted).ok().as_deref(), expected, "{wanted:?}");
         }
         let error = managed_python(Some("3.8")).expect_err("too old");
-        assert_eq!(error.to_string(), "Lambda has no runtime for Python 3.8: it has 3.10, 3.11, 3.12, 3.13, 3.14");
+        assert_eq!(error.to_string(), "Lambda has no runtime for Python 3.8: it has 3.11, 3.12, 3.13, 3.14");
     }
 }

@@ -171,7 +171,7 @@ struct Fargate {
     image: Option<Image>,
     /// The ECS cluster. Default: `liminal`, which `liminal bootstrap` makes.
     cluster: Option<String>,
-    /// The subnets. Default: those of the default VPC.
+    /// The subnets: needed as soon as a step runs on Fargate.
     #[schemars(length(max = 16), inner(regex(pattern = "^subnet-[A-Za-z0-9]+$")))]
     subnets: Option<Vec<String>>,
     /// The security groups. Default: that of the VPC.
