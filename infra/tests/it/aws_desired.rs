@@ -185,6 +185,8 @@ fn the_permissions_of_a_pipeline_follow_from_its_flow_of_data() {
       ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/listeners/train shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
       SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fetch-* arn:aws:sqs:…:liminal-shop-prod-train-fit-*
       LeaveOutputs: s3:AbortMultipartUpload s3:PutObject on ~/artifacts/*
+      ReadCode: s3:GetObject on ~/packages/*.json
+      ListCode: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/packages/*.json
       ReceiveMessages: sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on arn:aws:sqs:…:liminal-shop-prod-train-fetch-*
       WriteLog: logs:CreateLogStream logs:PutLogEvents on arn:aws:logs:…:log-group:/liminal/shop/prod/train/fetch:*
     shop-prod-train-fit-dispatch for lambda.amazonaws.com
@@ -214,7 +216,8 @@ fn the_permissions_of_a_pipeline_follow_from_its_flow_of_data() {
       ListObjects: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/artifacts/* shop/prod/cache/* shop/prod/listeners/train shop/prod/models/churn/aliases/champion.json shop/prod/models/churn/versions/* shop/prod/releases/train/* shop/prod/runs/train/*
       SendMessages: sqs:GetQueueUrl sqs:SendMessage on arn:aws:sqs:…:liminal-shop-prod-train-fit-*
       LeaveOutputs: s3:AbortMultipartUpload s3:PutObject on ~/artifacts/*
-      FetchCode: s3:GetObject on ~/bundles/* ~/packages/*
+      ReadCode: s3:GetObject on ~/bundles/* ~/packages/*.json
+      ListCode: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix shop/prod/bundles/* shop/prod/packages/*.json
     ");
 }
 
@@ -440,7 +443,7 @@ fn a_task_without_a_network_is_refused_before_anything_is_made() {
     wanted.is_emulated = false;
     let problems = wanted.derive().expect_err("ECS takes no task without subnets");
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @"step train/fit runs on Fargate (its definition says so), and the environment names no subnets: give it `fargate: {subnets: [subnet-…]}`");
     wanted.spec.fargate.subnets = vec!["subnet-0a1b2c3d".to_owned()];
     assert!(wanted.derive().is_ok());
 }
@@ -570,8 +573,8 @@ fn steps_of_a_pipeline_in_a_pipeline_have_resources_of_their_own() {
     liminal-shop-prod-train-features--fetch
     queue liminal-shop-prod-train-features--fetch
     role liminal-shop-prod-train-features--fetch for shop prod train features/fetch
-      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
       WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/features.fetch/attempts/*
+      WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
       WriteAttempts: s3:GetObject s3:PutObject on ~/runs/train/*/steps/fit/attempts/*
     ");
 }
