@@ -28,9 +28,12 @@ use crate::render;
 /// A new run starts with the parameters, models and object of the old one, and takes over all that succeeded there, down to single
 /// items. It has the code of now: on `local` that of the work tree, on `aws` the live release. What succeeded is not done again,
 /// even where its code has changed since.
+///
+/// On `aws`, messages that nobody could handle wait in dead-letter queues: objects and schedules that should have started runs,
+/// for instance, while the starter lacked a permission. With --undelivered they are sent again, once the reason is gone.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  liminal redrive                        the newest run\n  liminal redrive 20261124-230239-x7k2 --dry-run\n  liminal redrive --same-code            with the release that the run had"
+    after_help = "Examples:\n  liminal redrive                        the newest run\n  liminal redrive 20261124-230239-x7k2 --dry-run\n  liminal redrive --same-code            with the release that the run had\n  liminal redrive --undelivered -e prod  what dead-letter queues hold"
 )]
 pub(crate) struct RedriveArgs {
     /// The run; the newest where none is given.
@@ -38,6 +41,9 @@ pub(crate) struct RedriveArgs {
     /// Show what would be done again, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Send again the messages that could not be delivered, instead of taking up a run.
+    #[arg(long, conflicts_with_all = ["run", "same_code", "jobs", "detach"])]
+    undelivered: bool,
     #[command(flatten)]
     with: AgainArgs,
 }
@@ -76,6 +82,9 @@ struct AgainArgs {
 
 pub(crate) async fn run(context: &Context, args: &RedriveArgs) -> CommandResult {
     let environment = Environment::of_project(context).await?;
+    if args.undelivered {
+        return redeliver(context, &environment, args).await;
+    }
     let name = environment.records().find(args.run.as_deref(), None).await?;
     let origin = Origin::of(&environment, &name).await?;
     let is_whole = origin.view.result.as_ref().is_some_and(|result| result.status == RunStatus::Succeeded)
@@ -87,6 +96,29 @@ pub(crate) async fn run(context: &Context, args: &RedriveArgs) -> CommandResult 
     }
     let redrive = Redrive { context, environment, origin, steps: &[], dry_run: args.dry_run, args: &args.with };
     redrive.carry_out().await
+}
+
+/// Sends again what is in dead-letter queues, and says what that was.
+async fn redeliver(context: &Context, environment: &Environment, args: &RedriveArgs) -> CommandResult {
+    let mut found = environment.undelivered().await?;
+    if !args.dry_run {
+        for (queue, count) in &mut found {
+            *count = environment.send_undelivered(queue).await?;
+        }
+    }
+    if args.with.output == Format::Json {
+        context.printer.json(&found);
+        return Ok(ExitCode::Ok);
+    }
+    let done = if args.dry_run { "To send again" } else { "Sent again" };
+    for (queue, count) in &found {
+        let messages = render::units::count(usize::try_from(*count).unwrap_or(usize::MAX), "message");
+        context.printer.say(&format!("{done}: {messages} of queue {queue}"));
+    }
+    if found.is_empty() {
+        context.printer.say("Every message was delivered.");
+    }
+    Ok(ExitCode::Ok)
 }
 
 pub(crate) async fn retry(context: &Context, args: &RetryArgs) -> CommandResult {

@@ -108,6 +108,13 @@ async fn say_applied(context: &Context, environment: &Environment) -> Result<(),
         context.printer.say(&format!("{text}, at {}: it is made from {}", expiry.at, expiry.template));
     }
     say_canaries(context, environment).await?;
+    let undelivered = environment.undelivered_triggers().await;
+    if undelivered > 0 {
+        let messages = units::count(usize::try_from(undelivered).unwrap_or(usize::MAX), "message");
+        context.printer.say(&format!(
+            "Undelivered: {messages} that would have started runs: `liminal redrive --undelivered` sends them again"
+        ));
+    }
     if let Some(quarantine) = environment.quarantine().await? {
         let commit = units::short_commit(&quarantine.commit);
         context.printer.say(&format!("In quarantine: commit {commit}, since {}", quarantine.reason));

@@ -27,6 +27,7 @@ mod rolling_back;
 mod running;
 mod store;
 mod summary;
+mod undelivered;
 mod verifying;
 
 pub(crate) use self::applying::ApplyFailure;

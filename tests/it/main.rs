@@ -29,3 +29,4 @@ mod plan_apply;
 mod run;
 mod severed;
 mod tidy;
+mod whole_path_aws;

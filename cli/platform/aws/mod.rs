@@ -66,6 +66,11 @@ impl Aws {
         &self.artifacts
     }
 
+    /// Where its resources are, and whose.
+    pub(super) const fn site(&self) -> &Site {
+        &self.site
+    }
+
     /// The counter of effects.
     pub(super) const fn effects(&self) -> &Effects {
         &self.effects

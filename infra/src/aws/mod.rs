@@ -33,6 +33,7 @@ mod site;
 mod tags;
 mod task_definition;
 mod ticks;
+mod undelivered;
 
 pub use self::account::AccountError;
 pub use self::account::boundary;
@@ -58,3 +59,5 @@ pub use self::running_tasks::running_tasks;
 pub use self::running_tasks::stop_task;
 pub use self::site::Site;
 pub use self::tags::Owner;
+pub use self::undelivered::send_undelivered;
+pub use self::undelivered::undelivered;

@@ -228,13 +228,15 @@ fn is_same(wanted: &str, found: Option<&String>) -> bool {
         || as_text(wanted).is_some_and(|wanted| as_text(found).as_ref() == Some(&wanted))
 }
 
-fn messages(attributes: &BTreeMap<String, String>) -> u64 {
+/// How many messages a queue holds, by its attributes.
+pub(super) fn messages(attributes: &BTreeMap<String, String>) -> u64 {
     const COUNTS: [&str; 3] =
         ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"];
     COUNTS.iter().filter_map(|count| attributes.get(*count)?.parse::<u64>().ok()).sum()
 }
 
-async fn url(site: &Site, name: &str) -> Result<Option<String>, AwsError> {
+/// The URL of a queue; none when it is not there.
+pub(super) async fn url(site: &Site, name: &str) -> Result<Option<String>, AwsError> {
     let answer = site.clients.sqs.get_queue_url().queue_name(name).send().await;
     match answer.map_err(failed("sqs:GetQueueUrl", name)) {
         Ok(answer) => Ok(answer.queue_url),
@@ -249,7 +251,8 @@ async fn ownership(site: &Site, name: &str, url: &str) -> Result<Ownership, AwsE
     Ok(site.owner.ownership(tags.iter().map(|(key, value)| (key.as_str(), value.as_str()))))
 }
 
-async fn read(site: &Site, name: &str, url: &str) -> Result<BTreeMap<String, String>, AwsError> {
+/// The attributes of a queue.
+pub(super) async fn read(site: &Site, name: &str, url: &str) -> Result<BTreeMap<String, String>, AwsError> {
     let request = site.clients.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
     let answer = request.send().await.map_err(failed("sqs:GetQueueAttributes", name))?;
     let attributes = answer.attributes.unwrap_or_default();
