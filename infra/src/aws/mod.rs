@@ -35,7 +35,6 @@ mod task_definition;
 mod ticks;
 
 pub use self::account::AccountError;
-pub use self::account::boundary;
 pub use self::account::locate;
 pub use self::bucket::has_bucket;
 pub use self::bundle::BuiltBundle;
