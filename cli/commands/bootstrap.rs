@@ -1,5 +1,6 @@
 use liminal_infra::aws::Clients;
 use liminal_infra::aws::bootstrap;
+use liminal_infra::aws::bootstrap::BootstrapError;
 use liminal_infra::aws::bootstrap::Done;
 use liminal_infra::aws::bootstrap::Part;
 use liminal_infra::aws::bootstrap::template;
@@ -96,11 +97,14 @@ fn line(part: &Part) -> String {
     }
 }
 
-fn explain(place: &AwsPlace, error: &bootstrap::BootstrapError) -> CliError {
-    CliError::because("bootstrap did not get to its end", error)
-        .hint("once the cause is gone, the same command goes on")
-        .hint(format!(
+fn explain(place: &AwsPlace, error: &BootstrapError) -> CliError {
+    let explained = CliError::because("bootstrap did not get to its end", error)
+        .hint("once the cause is gone, the same command goes on");
+    match error {
+        BootstrapError::Call { .. } => explained.hint(format!(
             "the credentials need to be an administrator's of account {}; for others: liminal bootstrap --template",
             place.account
-        ))
+        )),
+        BootstrapError::ForeignBucket(_) | BootstrapError::KmsKey { .. } | BootstrapError::Template(_) => explained,
+    }
 }

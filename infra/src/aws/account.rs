@@ -96,16 +96,3 @@ pub async fn locate(clients: &Clients, spec: &AwsSpec) -> Result<AwsPlace, Accou
     let endpoint = clients.config.endpoint_url().map(str::to_owned);
     Ok(AwsPlace { partition, region: spec.region.clone(), account, bucket, endpoint })
 }
-
-/// The permission boundary that the account's bootstrap made, by ARN; none where it made none.
-///
-/// # Errors
-/// When AWS can not be asked.
-pub async fn boundary(clients: &Clients, place: &AwsPlace) -> Result<Option<String>, AwsError> {
-    let arn = names::boundary_arn(place);
-    match clients.iam.get_policy().policy_arn(&arn).send().await.map_err(failed("iam:GetPolicy", &arn)) {
-        Ok(_) => Ok(Some(arn)),
-        Err(error) if error.is_absent() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}

@@ -36,7 +36,6 @@ mod ticks;
 mod undelivered;
 
 pub use self::account::AccountError;
-pub use self::account::boundary;
 pub use self::account::locate;
 pub use self::bucket::has_bucket;
 pub use self::bundle::BuiltBundle;

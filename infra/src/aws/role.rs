@@ -87,17 +87,10 @@ async fn restore(site: &Site, address: &ResourceAddress, spec: &RoleSpec, trust:
         let request = iam.update_assume_role_policy().role_name(&name).policy_document(trust);
         request.send().await.map_err(failed("iam:UpdateAssumeRolePolicy", &name))?;
     }
-    let boundary = boundary(&role);
-    match &spec.boundary {
-        Some(wanted) if boundary.as_ref() != Some(wanted) => {
-            let request = iam.put_role_permissions_boundary().role_name(&name).permissions_boundary(wanted);
-            request.send().await.map_err(failed("iam:PutRolePermissionsBoundary", &name))?;
-        }
-        None if boundary.is_some() => {
-            let request = iam.delete_role_permissions_boundary().role_name(&name);
-            request.send().await.map_err(failed("iam:DeleteRolePermissionsBoundary", &name))?;
-        }
-        Some(_) | None => {}
+    // One that nobody asked for only takes away, and whoever deploys is not to lift it.
+    if let Some(wanted) = spec.boundary.as_ref().filter(|wanted| boundary(&role).as_ref() != Some(*wanted)) {
+        let request = iam.put_role_permissions_boundary().role_name(&name).permissions_boundary(wanted);
+        request.send().await.map_err(failed("iam:PutRolePermissionsBoundary", &name))?;
     }
     Ok(())
 }
@@ -137,8 +130,9 @@ pub(super) async fn drift(site: &Site, spec: &RoleSpec) -> Result<Option<Vec<Fie
     if !role.assume_role_policy_document().is_some_and(|found| policy::same(found, &trust)) {
         comparison.optional("who may assume it", trust, role.assume_role_policy_document());
     }
-    let none = || "nothing".to_owned();
-    comparison.optional("permission boundary", spec.boundary.clone().unwrap_or_else(none), boundary(&role));
+    if let Some(wanted) = &spec.boundary {
+        comparison.optional("permission boundary", wanted, boundary(&role));
+    }
     let request = site.clients.iam.get_role_policy().role_name(&name).policy_name(POLICY);
     let found = absent_is_none(request.send().await.map_err(failed("iam:GetRolePolicy", &name)))?;
     let found = found.map(|answer| answer.policy_document);

@@ -1,6 +1,6 @@
 //! The control plane, seen from outside: on objects in memory, and on real git repositories in temporary folders.
 
-#![expect(clippy::expect_used, reason = "these are tests, helpers of tests included")]
+#![expect(clippy::expect_used, clippy::panic, reason = "these are tests, helpers of tests included")]
 
 mod apply;
 mod aws_desired;
@@ -9,9 +9,11 @@ mod bundle;
 mod bundle_fixture;
 mod canary;
 mod dependencies;
+mod deploy_role;
 mod fixture;
 mod package;
 mod plan;
+mod policies;
 mod policy_lint;
 mod receiver;
 mod source;

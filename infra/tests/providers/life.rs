@@ -3,8 +3,10 @@
 use aws_sdk_lambda::types::Environment;
 use liminal_emulators::tools;
 use liminal_infra::ports::Resources as _;
+use liminal_schemas::aws::resource::ResourceSpec;
 use liminal_schemas::state::ResourceAddress;
 
+use crate::documents;
 use crate::documents::Everything;
 use crate::world::World;
 use crate::world::shared_moto;
@@ -145,6 +147,38 @@ async fn a_role_that_may_do_more_or_be_assumed_by_others_is_brought_back() {
         request.send().await.expect("a policy");
         remove(&world, &everything.role).await;
         assert!(!is_present(&world, &everything.role).await, "policies that are not ours do not keep a role");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_lost_its_boundary_gets_it_back_and_one_that_was_given_to_a_role_stays() {
+    for mut world in worlds().await {
+        let iam = aws_sdk_iam::Client::new(&world.config);
+        let least =
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
+        let request = iam.create_policy().policy_name(format!("{}-boundary", world.project())).policy_document(least);
+        let policy = request.send().await.expect("a policy").policy.and_then(|policy| policy.arn).expect("an ARN");
+        let mut spec = documents::role(&world, "lambda.amazonaws.com");
+        let unbounded = world.add(ResourceSpec::Role(spec.clone()));
+        let unbounded_name = spec.name();
+        spec.boundary = Some(policy.clone());
+        let name = spec.name();
+        let bounded = world.add(ResourceSpec::Role(spec));
+        make(&world, &bounded).await;
+        iam.delete_role_permissions_boundary().role_name(&name).send().await.expect("no boundary");
+        assert_eq!(drift(&world, &bounded).await, ["permission boundary"]);
+        make(&world, &bounded).await;
+        assert_eq!(drift(&world, &bounded).await, Vec::<&str>::new());
+
+        // Its document names none: to lift one is for whoever gave it.
+        make(&world, &unbounded).await;
+        let request = iam.put_role_permissions_boundary().role_name(&unbounded_name).permissions_boundary(&policy);
+        request.send().await.expect("a boundary");
+        make(&world, &unbounded).await;
+        assert_eq!(drift(&world, &unbounded).await, Vec::<&str>::new());
+        let found = iam.get_role().role_name(&unbounded_name).send().await.expect("a role").role.expect("a role");
+        let kept = found.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn());
+        assert_eq!(kept, Some(policy.as_str()));
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod account;
 mod answers;
+mod bootstrap;
 mod documents;
 mod foreign;
 mod function_url;

@@ -167,7 +167,7 @@ struct Canary {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Fargate {
-    /// The image of steps that name none. Default: the base image that `liminal bootstrap` puts into the account.
+    /// The image of steps that name none. Default: `liminal:python<version>` in the account's ECR.
     image: Option<Image>,
     /// The ECS cluster. Default: `liminal`, which `liminal bootstrap` makes.
     cluster: Option<String>,

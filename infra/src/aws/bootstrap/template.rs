@@ -109,7 +109,8 @@ impl Template {
         document.cloned().ok_or_else(|| TemplateError::Missing("DeployRole.Policies".to_owned()))
     }
 
-    fn part(&self, path: &[&str]) -> Result<Value, TemplateError> {
+    /// A part of the resources, with what it refers to filled in.
+    pub(super) fn part(&self, path: &[&str]) -> Result<Value, TemplateError> {
         let mut part = &self.resources;
         for name in path {
             part = part.get(name).ok_or_else(|| TemplateError::Missing(path.join(".")))?;
