@@ -44,7 +44,7 @@ const FOR_EVER: Duration = Duration::from_hours(1);
 
 const INVENTORY: &str = include_str!("inventory.py");
 
-/// A pipeline that has some of everything but tasks.
+/// A pipeline that has some of everything but tasks, which are in that of [`changing`].
 fn definition(bucket: &str) -> String {
     let mut text = format!("project: {bucket}\nenvironments:\n");
     for number in 0..ENVIRONMENTS {
@@ -212,4 +212,60 @@ fn an_apply_that_dies_at_any_of_its_calls_is_put_right_by_the_next() {
         }
     });
     assert!(deaths.load(Ordering::Relaxed) > 50, "only {deaths:?} deaths");
+}
+
+/// How many calls are left out between two deaths of a change: each death costs several applies.
+const STRIDE: usize = 9;
+
+/// A step on Lambda and one on Fargate; `word` is what changes.
+fn changing(bucket: &str, word: &str) -> String {
+    let text = definition(bucket);
+    let (head, _) = text.split_once("pipelines:").expect("it has pipelines");
+    format!(
+        "{head}pipelines:\n  p:\n    triggers: [{{object: {{prefix: in/}}}}]\n    steps:\n      \
+         small: {{run: [echo, {word}]}}\n      large: {{run: [echo, {word}], compute: fargate, after: [small]}}\n"
+    )
+}
+
+#[test]
+fn a_change_and_a_destroy_that_die_at_any_of_their_calls_are_put_right_by_the_next() {
+    let emulator = MiniStack::start();
+    let mut bench = Bench::new(&emulator, BESIDE);
+    let define = |bench: &Bench, word: &str| bench.project.write("liminal.yml", changing(&bench.bucket, word));
+    // What one apply after another leaves: the release of before is kept beside the new one.
+    let whole = format!("e{}", ENVIRONMENTS - 1);
+    define(&bench, "one");
+    let _ = bench.apply(&whole).exits(0);
+    bench.proxy.take_seen();
+    define(&bench, "two");
+    let _ = bench.apply(&whole).exits(0);
+    let seen = bench.proxy.take_seen();
+    let first = seen.iter().position(|seen| seen.method == "PUT").expect("the lock is taken");
+    let expected = resources(&bench.inventory.of(&bench.bucket, &whole));
+    let (mut number, mut deaths) = (0, 0);
+    for calls in (first..seen.len()).step_by(STRIDE) {
+        let environment = format!("e{number}");
+        number += 1;
+        define(&bench, "one");
+        let _ = bench.apply(&environment).exits(0);
+        bench.proxy.take_seen();
+        define(&bench, "two");
+        let died = bench.die_after(u32::try_from(calls).expect("few"), &environment);
+        deaths += usize::from(died.code != Some(0));
+        bench.proxy.clear();
+        let again = bench.apply(&environment);
+        assert_eq!(again.code, Some(0), "after {calls} calls: {again:?}\nbefore: {died:?}");
+        let _ = bench.project.liminal(&["plan", "--detailed-exitcode", "-e", &environment]).exits(0);
+        let there = resources(&bench.inventory.drained(&bench.bucket, &environment));
+        assert_eq!(there, expected, "after {calls} calls");
+        bench.proxy.take_seen();
+        bench.proxy.add(Rule::always(SEVERED).after(u32::try_from(calls).expect("few")));
+        let died = bench.project.liminal(&["destroy", "-y", "-e", &environment]);
+        bench.proxy.clear();
+        let destroyed = bench.project.liminal(&["destroy", "-y", "-e", &environment]);
+        assert_eq!(destroyed.code, Some(0), "after {calls} calls: {destroyed:?}\nbefore: {died:?}");
+        let left = resources(&bench.inventory.of(&bench.bucket, &environment));
+        assert!(left.keys().all(|(kind, _)| kind == "logs"), "after {calls} calls destroy leaves {left:?}");
+    }
+    assert!(deaths > 5, "only {deaths} deaths");
 }

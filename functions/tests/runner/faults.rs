@@ -63,6 +63,34 @@ impl Alone {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn case_1_a_message_that_reaches_two_runners_at_once_starts_its_step_once_and_its_child_once() {
+    let world = World::new().await;
+    let first = leaves(sh("sleep 1; echo > {{ outputs.data }}"), "data", "data");
+    let next = StepSpec { after: [step_name("first")].into(), ..sh("sleep 1") };
+    let release = release([("first", first), ("next", next)]);
+    world.publish(&release, LONG).await;
+    let record = world.start(&release).await;
+    let mut runners = [(); 2].map(|()| Serving::start(&world, &world.emulator.env()));
+    for step in ["first", "next"] {
+        let (queue, body) = (world.queue(&release, step), message(&record, step));
+        for runner in &mut runners {
+            runner.send(&queue, &body, 1, LONG);
+        }
+        let put_back = runners.iter_mut().map(|runner| {
+            let answer = runner.answer().expect("an answer");
+            answer["result"]["batchItemFailures"].as_array().map_or(0, Vec::len)
+        });
+        assert!(put_back.sum::<usize>() <= 1, "one of them carries the step out");
+        // Whoever met the other at work gets the message again.
+        assert!(runners.iter_mut().all(|runner| runner.handles(&queue, &body)));
+        assert_eq!(world.attempts(&record, step).await, ["1.json"], "{step} is started once");
+        let commit = world.commit(&record, step).await.expect("a commit");
+        assert_eq!((commit.status, commit.attempt), (CommitStatus::Succeeded, Some(1)));
+    }
+    assert_eq!(world.ended(&record).await.status, RunStatus::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn case_3_a_runner_that_is_killed_between_commit_and_sends_is_made_up_for_by_the_next_delivery() {
     let world = World::new().await;
     let next = StepSpec { after: [step_name("first")].into(), ..sh("true") };
@@ -98,6 +126,25 @@ async fn case_12_a_message_that_makes_no_sense_is_acknowledged_and_fails_the_ste
     let newer = message(&alone.record, "only").replace("\"schema\":1", "\"schema\":9");
     assert!(alone.runner.handles(&alone.queue, &newer));
     insta::assert_snapshot!(alone.failure().await.trim_end(), @"poison: the message has schema 9, and this liminal knows only 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_12_what_follows_a_step_whose_message_makes_no_sense_is_skipped_and_the_run_ends() {
+    let world = World::new().await;
+    let next = StepSpec { after: [step_name("first")].into(), ..sh("true") };
+    let last = StepSpec { after: [step_name("next")].into(), ..sh("true") };
+    let release = release([("first", sh("true")), ("next", next), ("last", last)]);
+    world.publish(&release, LONG).await;
+    let record = world.start(&release).await;
+    let mut runner = Serving::start(&world, &world.emulator.env());
+    let newer = message(&record, "first").replace("\"schema\":1", "\"schema\":9");
+    assert!(runner.handles(&world.queue(&release, "first"), &newer), "it is acknowledged");
+    for (step, status) in
+        [("first", CommitStatus::Failed), ("next", CommitStatus::Skipped), ("last", CommitStatus::Skipped)]
+    {
+        assert_eq!(world.commit(&record, step).await.expect("a commit").status, status, "{step}");
+    }
+    assert_eq!(world.ended(&record).await.status, RunStatus::Failed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

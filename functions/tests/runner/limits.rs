@@ -1,7 +1,6 @@
 //! What is large, and what is early or late. The numbers of cases are those of the list of faults.
 //!
-//! Case 17, a batch of messages of which some are refused, does not arise: `SqsQueue` sends each message by a request of
-//! its own, whose refusal is that of this message.
+//! Case 17, a batch of messages of which some are refused, is in `functions/tests/aws/batches.rs`.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -115,6 +115,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_role_trusts_one_service_and_only_for_its_own_account() {
+        // Without the account, the service could be asked from any other one to act as the role ("confused deputy").
+        insta::assert_snapshot!(trust("lambda.amazonaws.com", "111122223333"), @"");
+    }
+
+    #[test]
     fn documents_that_say_the_same_in_other_words_are_the_same() {
         let ours = r#"{"Statement":[{"Action":["a:B","c:D"],"Resource":["x"]}]}"#;
         assert!(same(ours, r#"{"Statement":{"Action":["c:D","a:B"],"Resource":"x"}}"#));

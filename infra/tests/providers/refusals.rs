@@ -162,16 +162,20 @@ impl Count {
 
 #[tokio::test(start_paused = true)]
 async fn a_role_that_becomes_known_after_20_seconds_is_waited_for() {
-    let watch = Watch::default();
-    let answers = answering(move |call| match call.operation.as_str() {
-        FUNCTIONS if watch.seconds() < 20 => Answer::refusal(400, "InvalidParameterValueException", NOT_ASSUMABLE),
-        FUNCTIONS => Answer::json(&shown(&function(), "1", "Pending")["Configuration"]),
-        _ => Answer::json(&shown(&function(), "1", "Active")),
-    });
-    let (outcome, took) = make(&answers, ResourceSpec::Function(Box::new(function()))).await;
-    outcome.expect("a function");
-    assert!((20..40).contains(&took.as_secs()), "{took:?}");
-    assert!((4..10).contains(&answers.count(FUNCTIONS)), "{}", answers.count(FUNCTIONS));
+    // The second is about the key that variables are encrypted with, which is granted to the role.
+    const NO_PRINCIPAL: &str = "Lambda was unable to configure access to your environment variables because the KMS key is invalid for CreateGrant. Please check your KMS key settings. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a valid principal";
+    for refusal in [NOT_ASSUMABLE, NO_PRINCIPAL] {
+        let watch = Watch::default();
+        let answers = answering(move |call| match call.operation.as_str() {
+            FUNCTIONS if watch.seconds() < 20 => Answer::refusal(400, "InvalidParameterValueException", refusal),
+            FUNCTIONS => Answer::json(&shown(&function(), "1", "Pending")["Configuration"]),
+            _ => Answer::json(&shown(&function(), "1", "Active")),
+        });
+        let (outcome, took) = make(&answers, ResourceSpec::Function(Box::new(function()))).await;
+        outcome.expect("a function");
+        assert!((20..40).contains(&took.as_secs()), "{took:?}");
+        assert!((4..10).contains(&answers.count(FUNCTIONS)), "{}", answers.count(FUNCTIONS));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -471,6 +475,20 @@ async fn a_mapping_whose_role_may_not_read_yet_is_tried_again() {
     let (outcome, took) = make(&answers, ResourceSpec::Mapping(mapping())).await;
     outcome.expect("a mapping");
     assert!((10..30).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_shows_messages_again_before_its_function_ends_is_refused_at_once_with_both_times() {
+    const TOO_SHORT: &str =
+        "Queue visibility timeout: 30 seconds is less than Function timeout: 60 seconds (Service: Lambda)";
+    let answers = answering(|call| match call.operation.as_str() {
+        MAPPINGS => Answer::refusal(400, "InvalidParameterValueException", TOO_SHORT),
+        _ => Answer::json(&json!({ "EventSourceMappings": [] })),
+    });
+    let (outcome, took) = make(&answers, ResourceSpec::Mapping(mapping())).await;
+    let error = outcome.expect_err("a refusal").to_string();
+    assert_eq!((took, answers.count(MAPPINGS)), (Duration::ZERO, 1), "{error}");
+    assert!(error.contains(TOO_SHORT) && error.contains(&mapping().queue), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
