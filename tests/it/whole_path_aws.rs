@@ -2,6 +2,7 @@
 //! objects and schedules start while nobody calls, a change, a rollback, and the end.
 
 use std::time::Duration;
+use std::time::Instant;
 
 use liminal_emulators::Emulator;
 use liminal_emulators::shared_ministack;
@@ -16,6 +17,9 @@ use crate::aws::with_aws;
 use crate::harness::Project;
 
 const NAME: &str = "demo-path";
+
+/// How long something may take that comes: a schedule of one minute above all.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn definition(version: &str) -> String {
     format!(
@@ -52,10 +56,12 @@ fn runs(project: &Project, pipeline: &str) -> Vec<String> {
 
 /// Waits until a pipeline has so many runs, and for the end of the last one.
 fn ended(project: &Project, pipeline: &str, count: usize) -> Value {
+    let start = Instant::now();
     let run = loop {
         if let Some(run) = runs(project, pipeline).get(count - 1) {
             break run.clone();
         }
+        assert!(start.elapsed() < PATIENCE, "no run appears; the emulator says:\n{}", shared_ministack().log());
         std::thread::sleep(Duration::from_millis(200));
     };
     let _ = project.liminal(&["logs", "-f", &run, "-e", "dev"]);
@@ -136,9 +142,9 @@ fn what_could_not_start_a_run_is_sent_again_when_somebody_asks() {
     let from = from.to_str().expect("a path in UTF-8");
     let put = aws(emulator, &["s3api", "put-object", "--bucket", PROJECT, "--key", "in/rows.csv", "--body", from]);
     let put: Value = serde_json::from_str(&put).expect("JSON");
-    let object = json!({ "key": "in/rows.csv", "size": 4, "eTag": put["ETag"], "versionId": put["VersionId"] });
+    let object = json!({ "key": "in/rows.csv", "size": 4, "eTag": put["ETag"].as_str().map(|tag| tag.replace('"', "")), "versionId": put["VersionId"] });
     let record = json!({
-        "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "awsRegion": "eu-central-1",
+        "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "eventTime": "2026-11-24T12:00:00.000Z", "awsRegion": "eu-central-1",
         "s3": { "bucket": { "name": PROJECT }, "object": object },
     });
     let _ = on(&["apply", "-y"]).exits(0);
