@@ -33,6 +33,7 @@ enum Thing {
     Mapping,
     Queue,
     TriggerQueue,
+    DeadLetterQueue,
     Role,
     Logs,
     Schedule,
@@ -58,6 +59,8 @@ const ABOUT: &[(&str, Thing)] = &[
     ("schedule.rs", Thing::Schedule),
     ("task_definition.rs", Thing::Task),
     ("ticks.rs", Thing::TriggerQueue),
+    // What it sends again goes where `OPERATIONS` has it.
+    ("undelivered.rs", Thing::DeadLetterQueue),
 ];
 
 /// Files whose calls are not made by whoever deploys, with the reason.
@@ -127,13 +130,16 @@ const OPERATIONS: &[(&str, Option<(&str, Thing)>)] = &[
 /// The most that the inline policies of a role may have together, in characters (IAM quotas, 2026-11).
 const MAX_INLINE: usize = 10_240;
 
-fn template() -> Template {
-    let deployer = Deployer {
+fn deployer() -> Deployer {
+    Deployer {
         provider: "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com".to_owned(),
         host: "token.actions.githubusercontent.com".to_owned(),
         subject: "repo:shop/models:environment:production".to_owned(),
-    };
-    Template::new(&place(), Some(&deployer)).expect("readable")
+    }
+}
+
+fn template() -> Template {
+    Template::new(&place(), Some(&deployer())).expect("readable")
 }
 
 fn deployer_policy() -> Value {
@@ -156,7 +162,9 @@ fn things() -> BTreeMap<Thing, BTreeSet<String>> {
             ResourceSpec::Function(_) => add(Thing::Function, arn("lambda", &format!("function:{name}"))),
             ResourceSpec::Queue(_) => {
                 let is_trigger = name.starts_with("liminal-shop-prod-triggers-");
-                for name in [name.clone(), format!("{name}{DEAD_LETTER_SUFFIX}")] {
+                let dead_letters = format!("{name}{DEAD_LETTER_SUFFIX}");
+                add(Thing::DeadLetterQueue, arn("sqs", &dead_letters));
+                for name in [name.clone(), dead_letters] {
                     add(Thing::Queue, arn("sqs", &name));
                     if is_trigger {
                         add(Thing::TriggerQueue, arn("sqs", &name));
@@ -303,6 +311,8 @@ fn whoever_deploys_may_touch_nothing_of_others_and_lift_no_boundary() {
         ("lambda:UpdateFunctionCode", arn("lambda", "function:billing"), context()),
         ("sqs:SendMessage", arn("sqs", "billing"), context()),
         ("sqs:ReceiveMessage", arn("sqs", "liminal-shop-prod-train-fit-0a0a0a0a"), context()),
+        ("sqs:DeleteMessage", arn("sqs", "liminal-shop-prod-train-fit-0a0a0a0a"), context()),
+        ("sqs:ReceiveMessage", arn("sqs", "billing-dlq"), context()),
         ("logs:DeleteLogGroup", arn("logs", "log-group:/aws/lambda/billing"), context()),
         ("scheduler:DeleteSchedule", arn("scheduler", "schedule/default/billing"), context()),
         ("events:PutTargets", arn("events", "rule/billing"), context()),
