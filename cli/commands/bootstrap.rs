@@ -105,6 +105,12 @@ fn explain(place: &AwsPlace, error: &BootstrapError) -> CliError {
             "the credentials need to be an administrator's of account {}; for others: liminal bootstrap --template",
             place.account
         )),
-        BootstrapError::ForeignBucket(_) | BootstrapError::KmsKey { .. } | BootstrapError::Template(_) => explained,
+        BootstrapError::Ownership { bucket, .. } => explained.hint(format!(
+            "aws s3api put-bucket-ownership-controls --bucket {bucket} --ownership-controls 'Rules=[{{ObjectOwnership=BucketOwnerEnforced}}]'"
+        )),
+        BootstrapError::ForeignBucket(_)
+        | BootstrapError::KmsKey { .. }
+        | BootstrapError::BucketPolicy(_)
+        | BootstrapError::Template(_) => explained,
     }
 }

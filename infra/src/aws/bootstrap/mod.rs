@@ -3,7 +3,10 @@
 //! changes nothing.
 
 mod bucket;
+mod bucket_policy;
 mod containers;
+mod lifecycle;
+mod ownership;
 mod roles;
 pub mod template;
 
@@ -70,6 +73,21 @@ pub enum BootstrapError {
         /// How it encrypts: `aws:kms`.
         algorithm: String,
     },
+    /// Access to what is in the bucket may rest on ACLs, which liminal would switch off.
+    #[error(
+        "the bucket {bucket} was not made by liminal and has object ownership {ownership}, so that access to its objects may rest on ACLs, which liminal would switch off; set BucketOwnerEnforced yourself where nothing rests on them, or name another with `bucket:` of the environment"
+    )]
+    Ownership {
+        /// The bucket.
+        bucket: String,
+        /// What it has: `ObjectWriter`, or none, which S3 treats alike.
+        ownership: String,
+    },
+    /// The policy that the bucket has is not understood, so that nothing can be added to it.
+    #[error(
+        "the policy of the bucket {0} is no JSON object with statements, so that those of liminal can not be added to it; mend or remove it, or name another with `bucket:` of the environment"
+    )]
+    BucketPolicy(String),
     /// The template can not be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
