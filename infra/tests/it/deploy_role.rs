@@ -321,7 +321,7 @@ fn whoever_deploys_may_touch_nothing_of_others_and_lift_no_boundary() {
         ("lambda:TagResource", arn("lambda", "event-source-mapping:0a"), other("aws:TagKeys", "cost-center")),
         ("s3:PutBucketNotification", "arn:aws:s3:::other".to_owned(), context()),
         ("s3:GetObject", "arn:aws:s3:::other/x".to_owned(), context()),
-        ("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/liminal-deploy".to_owned(), context()),
+        ("iam:PutRolePolicy", names::role_arn(&place, "/", &deployer().role_name(&place)), context()),
         ("iam:CreateRole", "arn:aws:iam::123456789012:role/administrator".to_owned(), context()),
         ("iam:CreateRole", ours.clone(), Context::new()),
         ("iam:PutRolePolicy", ours.clone(), Context::new()),
@@ -352,7 +352,10 @@ fn the_boundary_leaves_every_role_what_is_derived_for_it() {
     let mut refused = BTreeSet::new();
     for role in resources.iter().filter_map(|resource| resource.spec.as_role()) {
         for statement in &role.statements {
-            let passed = Context::from([("iam:PassedToService", "ecs-tasks.amazonaws.com".to_owned())]);
+            let passed = Context::from([
+                ("iam:PassedToService", "ecs-tasks.amazonaws.com".to_owned()),
+                ("aws:ResourceAccount", place().account),
+            ]);
             let pairs =
                 statement.actions.iter().flat_map(|action| statement.resources.iter().map(move |to| (action, to)));
             let denied = pairs.filter(|(action, to)| !allows(&boundary, action, to, &passed));
@@ -360,4 +363,20 @@ fn the_boundary_leaves_every_role_what_is_derived_for_it() {
         }
     }
     assert_eq!(refused, BTreeSet::new());
+}
+
+#[test]
+fn the_boundary_lets_roles_write_to_buckets_of_the_account_and_of_liminal_alone() {
+    let (boundary, place) = (template().boundary().expect("complete"), place());
+    let of = |account: &str| Context::from([("aws:ResourceAccount", account.to_owned())]);
+    let by_default = format!("arn:aws:s3:::{}/x", names::default_bucket(&place.account, "us-east-1"));
+    let own = format!("arn:aws:s3:::{}/x", place.bucket);
+    for action in ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] {
+        for arn in [&own, &by_default] {
+            assert!(allows(&boundary, action, arn, &of(&place.account)), "{action} on {arn}");
+            assert!(!allows(&boundary, action, arn, &of("111122223333")), "{action} on {arn} of somebody else");
+        }
+        assert!(!allows(&boundary, action, "arn:aws:s3:::billing/x", &of(&place.account)), "{action}");
+    }
+    assert!(allows(&boundary, "s3:GetObject", "arn:aws:s3:::incoming/x", &Context::new()));
 }
