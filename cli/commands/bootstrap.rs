@@ -7,6 +7,7 @@ use liminal_infra::aws::bootstrap::template;
 use liminal_infra::aws::bootstrap::template::Deployer;
 use liminal_infra::aws::locate;
 use liminal_schemas::aws::AwsPlace;
+use liminal_schemas::aws::names;
 use liminal_schemas::platform::PlatformSpec;
 
 use super::apply::consent;
@@ -19,8 +20,9 @@ use crate::project;
 
 /// Make what an AWS account needs once for liminal.
 ///
-/// A bucket, an ECS cluster, an image repository, a permission boundary and, if asked for, a role that a CI deploys with. What is
-/// there already is looked at and, where it is not as it should be, mended; doing it again changes nothing.
+/// A bucket, an ECS cluster, an image repository, a permission boundary and, if asked for, a role that the jobs of one subject
+/// deploy with, whose ARN is told in the end. What is there already is looked at and, where it is not as it should be, mended;
+/// doing it again changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  liminal bootstrap -e staging\n  liminal bootstrap -e staging --oidc-provider arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com --oidc-subject repo:shop/models:environment:production\n  liminal bootstrap --template > liminal.yml   the same as a CloudFormation template"
@@ -68,7 +70,13 @@ pub(crate) async fn run(context: &Context, args: &BootstrapArgs) -> CommandResul
     }
     let mut show = |part: &Part| context.printer.data(&format!("{}\n", line(part)));
     match bootstrap::bootstrap(&clients, &place, deployer.as_ref(), &mut show).await {
-        Ok(_) => Ok(ExitCode::Ok),
+        Ok(_) => {
+            if let Some(deployer) = &deployer {
+                let role = names::role_arn(&place, "/", &deployer.role_name(&place));
+                context.printer.data(&format!("{} deploys as {role}\n", deployer.subject));
+            }
+            Ok(ExitCode::Ok)
+        }
         Err(error) => Err(explain(&place, &error)),
     }
 }
@@ -105,6 +113,13 @@ fn explain(place: &AwsPlace, error: &BootstrapError) -> CliError {
             "the credentials need to be an administrator's of account {}; for others: liminal bootstrap --template",
             place.account
         )),
-        BootstrapError::ForeignBucket(_) | BootstrapError::KmsKey { .. } | BootstrapError::Template(_) => explained,
+        BootstrapError::Ownership { bucket, .. } => explained.hint(format!(
+            "aws s3api put-bucket-ownership-controls --bucket {bucket} --ownership-controls 'Rules=[{{ObjectOwnership=BucketOwnerEnforced}}]'"
+        )),
+        BootstrapError::ForeignBucket(_)
+        | BootstrapError::KmsKey { .. }
+        | BootstrapError::BucketPolicy(_)
+        | BootstrapError::BoundaryFull
+        | BootstrapError::Template(_) => explained,
     }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use liminal_emulators::Emulator;
+use liminal_emulators::MiniStack;
 use liminal_emulators::shared_ministack;
 use liminal_emulators::tools;
 
@@ -102,6 +103,24 @@ fn without_credentials_every_command_ends_with_4_and_says_what_to_do() {
 fn without_a_bucket_bootstrap_is_what_to_do() {
     let project = with_aws(Project::new(&definition("demo-not-there", TWO_STEPS)), shared_ministack());
     let _ = project.liminal(&["runs", "-e", "dev"]).exits(1).says("demo-not-there").says("liminal bootstrap -e dev");
+}
+
+#[test]
+fn bootstrap_ends_with_the_role_of_whoever_it_was_made_for_and_leaves_those_of_others() {
+    let emulator = MiniStack::start();
+    let project = with_aws(Project::new(&definition("demo-deploy", TWO_STEPS)), &emulator);
+    let provider = "arn:aws:iam::000000000000:oidc-provider/token.actions.githubusercontent.com";
+    let bootstrap = ["bootstrap", "-y", "-e", "dev", "--oidc-provider", provider, "--oidc-subject"];
+    let role = "arn:aws:iam::000000000000:role/liminal-deploy-eu-central-1-";
+    for environment in ["staging", "production", "staging"] {
+        let subject = format!("repo:shop/models:environment:{environment}");
+        let done = project.liminal(&[&bootstrap[..], &[&subject]].concat());
+        let _ = done.exits(0).prints(&format!("{subject} deploys as {role}"));
+    }
+    let roles =
+        ["iam", "list-roles", "--output", "text", "--query", "Roles[?starts_with(RoleName, 'liminal-deploy-')].Arn"];
+    let roles = aws(&emulator, &roles);
+    assert!(roles.split_whitespace().count() == 2 && roles.starts_with(role), "{roles}");
 }
 
 #[test]

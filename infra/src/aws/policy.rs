@@ -71,7 +71,9 @@ pub(super) fn same(one: &str, other: &str) -> bool {
     }
 }
 
-fn read(text: &str) -> Option<Value> {
+/// A document as IAM answers with it. What can be written in several ways is written in one: lists are sorted, and a list of
+/// one is what it holds.
+pub(super) fn read(text: &str) -> Option<Value> {
     let value = serde_json::from_str(text).ok().or_else(|| serde_json::from_str(&percent_decoded(text)?).ok());
     value.map(normal)
 }

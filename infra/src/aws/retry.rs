@@ -23,6 +23,10 @@ const QUEUE_BUDGET: Duration = Duration::from_secs(90);
 /// How long a new policy of a queue takes to become known: SQS says up to 60 s.
 const DESTINATION_BUDGET: Duration = Duration::from_secs(90);
 
+/// How long the service-linked role of ECS takes to become usable, which the first cluster of an account makes. Nothing of AWS
+/// says how long; reports have it that the next try, made by hand, gets through.
+const LINKED_ROLE_BUDGET: Duration = Duration::from_mins(1);
+
 /// How long a throttled call is tried again, beyond the attempts of the SDK.
 const THROTTLE_BUDGET: Duration = Duration::from_mins(2);
 
@@ -40,6 +44,8 @@ pub(super) enum Cause {
     QueueName,
     /// The policy of a queue is new.
     Destination,
+    /// The role that ECS makes for itself is new.
+    LinkedRole,
     /// Too many calls.
     Throttle,
 }
@@ -95,6 +101,9 @@ impl Cause {
         if error.is(&["InvalidArgument"]) && says(&["Unable to validate the following destination configurations"]) {
             return Some(Self::Destination);
         }
+        if error.is(&ROLE_CODES) && says(&["Unable to assume the service linked role"]) {
+            return Some(Self::LinkedRole);
+        }
         error.is(&THROTTLE_CODES).then_some(Self::Throttle)
     }
 
@@ -104,6 +113,7 @@ impl Cause {
             Self::Change => CHANGE_BUDGET,
             Self::QueueName => QUEUE_BUDGET,
             Self::Destination => DESTINATION_BUDGET,
+            Self::LinkedRole => LINKED_ROLE_BUDGET,
             Self::Throttle => THROTTLE_BUDGET,
         }
     }
@@ -114,6 +124,7 @@ impl Cause {
             Self::Change => "a change",
             Self::QueueName => "a queue's name to become free",
             Self::Destination => "a queue's policy to become known",
+            Self::LinkedRole => "the service-linked role of ECS to become usable",
             Self::Throttle => "throttling",
         }
     }
@@ -189,5 +200,49 @@ where
         }
         sleep(pause).await;
         pause = (pause * 3 / 2).min(Duration::from_secs(3));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str, message: &str) -> CallError {
+        CallError {
+            action: "ecs:CreateCluster",
+            subject: "liminal".to_owned(),
+            code: Some(code.to_owned()),
+            status: Some(400),
+            message: format!("{code}: {message}"),
+            request: None,
+        }
+    }
+
+    #[test]
+    fn that_ecs_can_not_assume_its_own_role_yet_passes_and_other_invalid_parameters_do_not() {
+        let says = |message| Cause::of(&refused("InvalidParameterException", message));
+        let new = "Unable to assume the service linked role. Please verify that the ECS service linked role exists.";
+        assert_eq!(says(new), Some(Cause::LinkedRole));
+        assert_eq!(says("The cluster name is too long."), None);
+        assert_eq!(Cause::of(&refused("AccessDeniedException", new)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_role_of_ecs_is_waited_for_a_minute_at_most_and_named_then() {
+        let start = Instant::now();
+        let never = patiently(async || -> Result<(), CallError> {
+            Err(refused("InvalidParameterException", "Unable to assume the service linked role."))
+        });
+        let error = never.await.expect_err("it never comes").to_string();
+        assert!(start.elapsed() <= LINKED_ROLE_BUDGET, "{:?}", start.elapsed());
+        assert!(error.contains("service-linked role of ECS") && error.contains("ecs:CreateCluster"), "{error}");
+
+        let known = patiently(async || match start.elapsed() {
+            early if early < Duration::from_secs(80) => {
+                Err(refused("InvalidParameterException", "Unable to assume the service linked role."))
+            }
+            _ => Ok(()),
+        });
+        known.await.expect("it comes after a while");
     }
 }

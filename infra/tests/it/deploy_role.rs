@@ -33,6 +33,7 @@ enum Thing {
     Mapping,
     Queue,
     TriggerQueue,
+    DeadLetterQueue,
     Role,
     Logs,
     Schedule,
@@ -58,6 +59,8 @@ const ABOUT: &[(&str, Thing)] = &[
     ("schedule.rs", Thing::Schedule),
     ("task_definition.rs", Thing::Task),
     ("ticks.rs", Thing::TriggerQueue),
+    // What it sends again goes where `OPERATIONS` has it.
+    ("undelivered.rs", Thing::DeadLetterQueue),
 ];
 
 /// Files whose calls are not made by whoever deploys, with the reason.
@@ -127,13 +130,16 @@ const OPERATIONS: &[(&str, Option<(&str, Thing)>)] = &[
 /// The most that the inline policies of a role may have together, in characters (IAM quotas, 2026-11).
 const MAX_INLINE: usize = 10_240;
 
-fn template() -> Template {
-    let deployer = Deployer {
+fn deployer() -> Deployer {
+    Deployer {
         provider: "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com".to_owned(),
         host: "token.actions.githubusercontent.com".to_owned(),
         subject: "repo:shop/models:environment:production".to_owned(),
-    };
-    Template::new(&place(), Some(&deployer)).expect("readable")
+    }
+}
+
+fn template() -> Template {
+    Template::new(&place(), Some(&deployer())).expect("readable")
 }
 
 fn deployer_policy() -> Value {
@@ -156,7 +162,9 @@ fn things() -> BTreeMap<Thing, BTreeSet<String>> {
             ResourceSpec::Function(_) => add(Thing::Function, arn("lambda", &format!("function:{name}"))),
             ResourceSpec::Queue(_) => {
                 let is_trigger = name.starts_with("liminal-shop-prod-triggers-");
-                for name in [name.clone(), format!("{name}{DEAD_LETTER_SUFFIX}")] {
+                let dead_letters = format!("{name}{DEAD_LETTER_SUFFIX}");
+                add(Thing::DeadLetterQueue, arn("sqs", &dead_letters));
+                for name in [name.clone(), dead_letters] {
                     add(Thing::Queue, arn("sqs", &name));
                     if is_trigger {
                         add(Thing::TriggerQueue, arn("sqs", &name));
@@ -303,6 +311,8 @@ fn whoever_deploys_may_touch_nothing_of_others_and_lift_no_boundary() {
         ("lambda:UpdateFunctionCode", arn("lambda", "function:billing"), context()),
         ("sqs:SendMessage", arn("sqs", "billing"), context()),
         ("sqs:ReceiveMessage", arn("sqs", "liminal-shop-prod-train-fit-0a0a0a0a"), context()),
+        ("sqs:DeleteMessage", arn("sqs", "liminal-shop-prod-train-fit-0a0a0a0a"), context()),
+        ("sqs:ReceiveMessage", arn("sqs", "billing-dlq"), context()),
         ("logs:DeleteLogGroup", arn("logs", "log-group:/aws/lambda/billing"), context()),
         ("scheduler:DeleteSchedule", arn("scheduler", "schedule/default/billing"), context()),
         ("events:PutTargets", arn("events", "rule/billing"), context()),
@@ -311,7 +321,7 @@ fn whoever_deploys_may_touch_nothing_of_others_and_lift_no_boundary() {
         ("lambda:TagResource", arn("lambda", "event-source-mapping:0a"), other("aws:TagKeys", "cost-center")),
         ("s3:PutBucketNotification", "arn:aws:s3:::other".to_owned(), context()),
         ("s3:GetObject", "arn:aws:s3:::other/x".to_owned(), context()),
-        ("iam:PutRolePolicy", "arn:aws:iam::123456789012:role/liminal-deploy".to_owned(), context()),
+        ("iam:PutRolePolicy", names::role_arn(&place, "/", &deployer().role_name(&place)), context()),
         ("iam:CreateRole", "arn:aws:iam::123456789012:role/administrator".to_owned(), context()),
         ("iam:CreateRole", ours.clone(), Context::new()),
         ("iam:PutRolePolicy", ours.clone(), Context::new()),
@@ -342,7 +352,10 @@ fn the_boundary_leaves_every_role_what_is_derived_for_it() {
     let mut refused = BTreeSet::new();
     for role in resources.iter().filter_map(|resource| resource.spec.as_role()) {
         for statement in &role.statements {
-            let passed = Context::from([("iam:PassedToService", "ecs-tasks.amazonaws.com".to_owned())]);
+            let passed = Context::from([
+                ("iam:PassedToService", "ecs-tasks.amazonaws.com".to_owned()),
+                ("aws:ResourceAccount", place().account),
+            ]);
             let pairs =
                 statement.actions.iter().flat_map(|action| statement.resources.iter().map(move |to| (action, to)));
             let denied = pairs.filter(|(action, to)| !allows(&boundary, action, to, &passed));
@@ -350,4 +363,20 @@ fn the_boundary_leaves_every_role_what_is_derived_for_it() {
         }
     }
     assert_eq!(refused, BTreeSet::new());
+}
+
+#[test]
+fn the_boundary_lets_roles_write_to_buckets_of_the_account_and_of_liminal_alone() {
+    let (boundary, place) = (template().boundary().expect("complete"), place());
+    let of = |account: &str| Context::from([("aws:ResourceAccount", account.to_owned())]);
+    let by_default = format!("arn:aws:s3:::{}/x", names::default_bucket(&place.account, "us-east-1"));
+    let own = format!("arn:aws:s3:::{}/x", place.bucket);
+    for action in ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"] {
+        for arn in [&own, &by_default] {
+            assert!(allows(&boundary, action, arn, &of(&place.account)), "{action} on {arn}");
+            assert!(!allows(&boundary, action, arn, &of("111122223333")), "{action} on {arn} of somebody else");
+        }
+        assert!(!allows(&boundary, action, "arn:aws:s3:::billing/x", &of(&place.account)), "{action}");
+    }
+    assert!(allows(&boundary, "s3:GetObject", "arn:aws:s3:::incoming/x", &Context::new()));
 }

@@ -1,126 +1,30 @@
 //! What an account needs once: made, seen by others as it should be, left alone by the next run, and mended where somebody
 //! damaged it.
 
-use aws_config::SdkConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::BucketVersioningStatus;
 use aws_sdk_s3::types::ExpirationStatus;
 use aws_sdk_s3::types::LifecycleExpiration;
 use aws_sdk_s3::types::LifecycleRule;
 use aws_sdk_s3::types::ServerSideEncryption;
-use liminal_emulators::Emulator;
 use liminal_emulators::MiniStack;
-use liminal_emulators::Moto;
 use liminal_infra::aws::Clients;
 use liminal_infra::aws::bootstrap::BootstrapError;
-use liminal_infra::aws::bootstrap::DEPLOY_ROLE;
 use liminal_infra::aws::bootstrap::Done;
-use liminal_infra::aws::bootstrap::Part;
 use liminal_infra::aws::bootstrap::bootstrap;
-use liminal_infra::aws::bootstrap::template::Deployer;
-use liminal_infra::aws::bootstrap::template::TEMPLATE;
-use liminal_infra::aws::locate;
-use liminal_schemas::aws::AwsPlace;
 use liminal_schemas::aws::names;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::answers::Answer;
 use crate::answers::answering;
-use crate::world::config;
-use crate::world::s3;
-use crate::world::settings;
-
-const HOST: &str = "token.actions.githubusercontent.com";
-const SUBJECT: &str = "repo:shop/models:environment:production";
+use crate::bootstrap_account::Account;
+use crate::bootstrap_account::HOST;
+use crate::bootstrap_account::SUBJECT;
+use crate::bootstrap_account::accounts;
 
 /// Where the CLI tells how a bucket encrypts.
 const ENCRYPTION: &str = "/ServerSideEncryptionConfiguration/Rules/0/ApplyServerSideEncryptionByDefault/SSEAlgorithm";
-
-/// An account that nothing else is done in.
-struct Account {
-    emulator: Emulator,
-    config: SdkConfig,
-    clients: Clients,
-    place: AwsPlace,
-}
-
-impl Account {
-    async fn on(emulator: Emulator) -> Self {
-        let config = config(&emulator.endpoint(), emulator.region());
-        let clients = Clients::with_config(&config);
-        let place = locate(&clients, &settings(emulator.region())).await.expect("the emulator says who we are");
-        Self { emulator, config, clients, place }
-    }
-
-    fn deployer(&self) -> Deployer {
-        let provider = format!("arn:aws:iam::{}:oidc-provider/{HOST}", self.place.account);
-        Deployer { provider, host: HOST.to_owned(), subject: SUBJECT.to_owned() }
-    }
-
-    async fn try_bootstrap(&self) -> Result<Vec<Part>, BootstrapError> {
-        bootstrap(&self.clients, &self.place, Some(&self.deployer()), &mut |_| {}).await
-    }
-
-    /// What was done about each part, by the kind of it.
-    async fn bootstrap(&self) -> Vec<(String, Done)> {
-        let parts = self.try_bootstrap().await.unwrap_or_else(|error| panic!("{error}: {error:?}"));
-        let kind = |what: &str| what.rsplit_once(' ').map_or(what, |(kind, _)| kind).to_owned();
-        parts.into_iter().map(|part| (kind(&part.what), part.done)).collect()
-    }
-
-    async fn is_left_alone(&self) {
-        let done = self.bootstrap().await;
-        assert!(done.iter().all(|(_, done)| *done == Done::Unchanged), "{done:?}");
-    }
-
-    /// The next run mends this of one part, and nothing else; the run after it mends nothing.
-    async fn is_mended(&self, kind: &str, what: &[&'static str]) {
-        let mut done = self.bootstrap().await;
-        done.retain(|(_, done)| *done != Done::Unchanged);
-        assert_eq!(done, [(kind.to_owned(), Done::Mended(what.to_vec()))]);
-        self.is_left_alone().await;
-    }
-
-    fn s3(&self) -> aws_sdk_s3::Client {
-        s3(&self.config)
-    }
-
-    fn iam(&self) -> aws_sdk_iam::Client {
-        aws_sdk_iam::Client::new(&self.config)
-    }
-
-    fn ecr(&self) -> aws_sdk_ecr::Client {
-        aws_sdk_ecr::Client::new(&self.config)
-    }
-
-    fn ecs(&self) -> aws_sdk_ecs::Client {
-        aws_sdk_ecs::Client::new(&self.config)
-    }
-
-    /// What the AWS CLI says.
-    fn aws(&self, args: &[&str]) -> Value {
-        let mut command = liminal_emulators::tools().aws(&self.emulator);
-        let output = command.args(args).args(["--output", "json"]).output().expect("the AWS CLI runs");
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
-    }
-
-    async fn rules(&self) -> Vec<LifecycleRule> {
-        let request = self.s3().get_bucket_lifecycle_configuration().bucket(&self.place.bucket);
-        request.send().await.expect("rules").rules.unwrap_or_default()
-    }
-
-    async fn put_rules(&self, rules: Vec<LifecycleRule>) {
-        let configuration = aws_sdk_s3::types::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build();
-        let request = self.s3().put_bucket_lifecycle_configuration().bucket(&self.place.bucket);
-        request.lifecycle_configuration(configuration.expect("complete")).send().await.expect("rules");
-    }
-}
-
-async fn accounts() -> Vec<Account> {
-    vec![Account::on(MiniStack::start()).await, Account::on(Moto::start()).await]
-}
 
 /// A rule of somebody else.
 fn foreign_rule() -> LifecycleRule {
@@ -164,12 +68,15 @@ async fn all_that_an_account_needs_is_there_as_others_see_it_and_a_second_run_ch
             rules.find(|rule| rule["ID"] == id).cloned().unwrap_or_else(|| panic!("{id} is among {rules:?}"))
         };
         assert_eq!(rule("liminal-abort-uploads")["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"], 7);
-        assert_eq!(rule("liminal-old-versions")["NoncurrentVersionExpiration"]["NoncurrentDays"], 90);
+        let versions = rule("liminal-old-versions");
+        assert_eq!(versions["NoncurrentVersionExpiration"]["NoncurrentDays"], 90);
+        assert_eq!(versions["Expiration"]["ExpiredObjectDeleteMarker"], true);
         let tags = of_bucket("get-bucket-tagging");
         assert_eq!(tags["TagSet"], json!([{ "Key": "liminal:bootstrap", "Value": "1" }]));
 
         let clusters = account.aws(&["ecs", "describe-clusters", "--clusters", "liminal"]);
         assert_eq!(clusters["clusters"][0]["status"], "ACTIVE");
+        assert_eq!(clusters["clusters"][0]["capacityProviders"].as_array().map_or(0, Vec::len), 0);
         let repositories = account.aws(&["ecr", "describe-repositories", "--repository-names", "liminal"]);
         let repository = &repositories["repositories"][0];
         assert_eq!(repository["imageTagMutability"], "MUTABLE");
@@ -182,13 +89,14 @@ async fn all_that_an_account_needs_is_there_as_others_see_it_and_a_second_run_ch
         let to = &may_pass.expect("a statement")["Condition"]["StringEquals"]["iam:PassedToService"];
         assert_eq!(to, "ecs-tasks.amazonaws.com");
 
-        let role = account.aws(&["iam", "get-role", "--role-name", DEPLOY_ROLE]);
+        let name = account.role();
+        let role = account.aws(&["iam", "get-role", "--role-name", &name]);
         let trust = &role["Role"]["AssumeRolePolicyDocument"]["Statement"][0];
         assert_eq!(trust["Principal"]["Federated"], account.deployer().provider);
         let condition =
             json!({ "StringEquals": { format!("{HOST}:aud"): "sts.amazonaws.com", format!("{HOST}:sub"): SUBJECT } });
         assert_eq!(trust["Condition"], condition);
-        let of_role = ["iam", "get-role-policy", "--role-name", DEPLOY_ROLE, "--policy-name", "deploy"];
+        let of_role = ["iam", "get-role-policy", "--role-name", &name, "--policy-name", "deploy"];
         let statements = account.aws(&of_role)["PolicyDocument"]["Statement"].clone();
         let may_make = statements.as_array().expect("a list").iter().find(|it| it["Sid"] == "RolesWithinTheBoundary");
         let within = &may_make.expect("a statement")["Condition"]["StringEquals"]["iam:PermissionsBoundary"];
@@ -289,17 +197,18 @@ async fn a_boundary_and_a_role_that_were_widened_are_brought_back_however_often(
             account.is_mended("permission boundary", &["policy"]).await;
         }
 
+        let role = account.role();
         let trusting = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" }] });
-        let request = iam.update_assume_role_policy().role_name(DEPLOY_ROLE).policy_document(trusting.to_string());
+        let request = iam.update_assume_role_policy().role_name(&role).policy_document(trusting.to_string());
         request.send().await.expect("anybody may");
         account.is_mended("role", &["who may assume it"]).await;
-        let request = iam.put_role_policy().role_name(DEPLOY_ROLE).policy_name("deploy").policy_document(&anything);
+        let request = iam.put_role_policy().role_name(&role).policy_name("deploy").policy_document(&anything);
         request.send().await.expect("anything");
         account.is_mended("role", &["permissions"]).await;
-        iam.delete_role_policy().role_name(DEPLOY_ROLE).policy_name("deploy").send().await.expect("nothing");
+        iam.delete_role_policy().role_name(&role).policy_name("deploy").send().await.expect("nothing");
         account.is_mended("role", &["permissions"]).await;
 
-        let of_role = ["iam", "get-role-policy", "--role-name", DEPLOY_ROLE, "--policy-name", "deploy"];
+        let of_role = ["iam", "get-role-policy", "--role-name", &role, "--policy-name", "deploy"];
         assert_ne!(account.aws(&of_role)["PolicyDocument"]["Statement"][0]["Action"], "*");
     }
 }
@@ -374,22 +283,4 @@ async fn a_bucket_of_somebody_else_is_refused_and_left_alone() {
         let written = answers.seen().into_iter().filter(|call| !call.operation.starts_with("HEAD")).count();
         assert_eq!(written, usize::from(head == 404));
     }
-}
-
-#[tokio::test]
-async fn what_the_template_makes_needs_no_mending() {
-    // moto writes policies of templates down as no JSON.
-    let account = Account::on(MiniStack::start()).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("liminal.yml");
-    std::fs::write(&file, TEMPLATE).expect("written");
-    let body = format!("file://{}", file.display());
-    let provider = format!("ParameterKey=OidcProviderArn,ParameterValue={}", account.deployer().provider);
-    let subject = format!("ParameterKey=OidcSubject,ParameterValue={SUBJECT}");
-    let stack = ["cloudformation", "create-stack", "--stack-name", "liminal", "--template-body", &body];
-    let capable = ["--capabilities", "CAPABILITY_NAMED_IAM", "--parameters", &provider, &subject];
-    account.aws(&[stack.as_slice(), &capable].concat());
-    account.aws(&["cloudformation", "wait", "stack-create-complete", "--stack-name", "liminal"]);
-    // It leaves these out; that they are the same is watched beside their code.
-    account.is_mended("bucket", &["lifecycle rules"]).await;
 }

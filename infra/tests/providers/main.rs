@@ -4,6 +4,8 @@
 mod account;
 mod answers;
 mod bootstrap;
+mod bootstrap_account;
+mod bootstrap_others;
 mod documents;
 mod foreign;
 mod function_url;

@@ -177,9 +177,37 @@ pub fn boundary_arn(place: &AwsPlace) -> String {
     format!("arn:{}:iam::{}:policy/{BOUNDARY_POLICY}", place.partition, place.account)
 }
 
+/// The role that the jobs of one subject deploy with to a region and bucket. Names of roles are those of a whole account, so
+/// that another region, bucket, provider or subject is another role, and none takes away what another one may do.
+pub fn deploy_role(place: &AwsPlace, provider: &str, subject: &str) -> String {
+    let whose = Digest::of_document(&(&place.bucket, provider, subject));
+    format!("liminal-deploy-{}-{}", place.region, whose.short())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_region_bucket_provider_or_subject_deploys_with_another_role() {
+        let place = |region: &str, bucket: &str| AwsPlace {
+            partition: "aws".to_owned(),
+            region: region.to_owned(),
+            account: "123456789012".to_owned(),
+            bucket: bucket.to_owned(),
+            endpoint: None,
+        };
+        let longest = place("ap-southeast-1", "data");
+        let names = [
+            deploy_role(&longest, "github", "repo:shop/models:environment:staging"),
+            deploy_role(&longest, "github", "repo:shop/models:environment:production"),
+            deploy_role(&longest, "gitlab", "repo:shop/models:environment:production"),
+            deploy_role(&place("ap-southeast-1", "other"), "github", "repo:shop/models:environment:production"),
+            deploy_role(&place("eu-west-1", "data"), "github", "repo:shop/models:environment:production"),
+        ];
+        assert!(names.iter().all(|name| name.len() <= MAX_NAME && name.starts_with("liminal-deploy-")), "{names:?}");
+        assert_eq!(std::collections::BTreeSet::from(names.clone()).len(), names.len());
+    }
 
     #[test]
     fn a_name_that_fits_says_all_and_a_longer_one_keeps_both_ends_and_stays_its_own() {

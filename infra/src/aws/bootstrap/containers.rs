@@ -15,7 +15,11 @@ use super::failed;
 use super::found;
 use super::outcome;
 use crate::aws::clients::Clients;
+use crate::aws::error;
+use crate::aws::retry::patiently;
 
+/// Tasks name Fargate themselves when they start, so that the cluster needs no capacity providers. The first cluster of an
+/// account makes the role that ECS works with, and may be refused until that is known.
 pub(super) async fn cluster(clients: &Clients) -> Result<Part, BootstrapError> {
     let what = format!("cluster {}", names::DEFAULT_CLUSTER);
     let there = clients.ecs.describe_clusters().clusters(names::DEFAULT_CLUSTER).send().await;
@@ -24,14 +28,11 @@ pub(super) async fn cluster(clients: &Clients) -> Result<Part, BootstrapError> {
         return Ok(Part { what, done: Done::Unchanged });
     }
     let tag = aws_sdk_ecs::types::Tag::builder().key(TAG.0).value(TAG.1).build();
-    let call = clients
-        .ecs
-        .create_cluster()
-        .cluster_name(names::DEFAULT_CLUSTER)
-        .capacity_providers("FARGATE")
-        .capacity_providers("FARGATE_SPOT")
-        .tags(tag);
-    call.send().await.map_err(failed(&what, "made"))?;
+    let made = patiently(async || {
+        let call = clients.ecs.create_cluster().cluster_name(names::DEFAULT_CLUSTER).tags(tag.clone());
+        call.send().await.map_err(error::failed("ecs:CreateCluster", names::DEFAULT_CLUSTER))
+    });
+    made.await.map_err(failed(&what, "made"))?;
     Ok(Part { what, done: Done::Created })
 }
 

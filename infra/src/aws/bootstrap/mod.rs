@@ -2,9 +2,13 @@
 //! role to deploy with. Each part is looked at first and made or mended only where that is needed, so that doing it again
 //! changes nothing.
 
+mod boundary;
 mod bucket;
+mod bucket_policy;
 mod containers;
-mod roles;
+mod deploy_role;
+mod lifecycle;
+mod ownership;
 pub mod template;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
@@ -21,8 +25,8 @@ use crate::ports::PortError;
 /// The tag of everything that bootstrap makes.
 const TAG: (&str, &str) = ("liminal:bootstrap", "1");
 
-/// The role that a CI deploys with.
-pub const DEPLOY_ROLE: &str = "liminal-deploy";
+/// What IAM says of what is not there.
+const ABSENT: [&str; 2] = ["NoSuchEntity", "NoSuchEntityException"];
 
 /// One part of what an account needs, as it came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +74,26 @@ pub enum BootstrapError {
         /// How it encrypts: `aws:kms`.
         algorithm: String,
     },
+    /// Access to what is in the bucket may rest on ACLs, which liminal would switch off.
+    #[error(
+        "the bucket {bucket} was not made by liminal and has object ownership {ownership}, so that access to its objects may rest on ACLs, which liminal would switch off; set BucketOwnerEnforced yourself where nothing rests on them, or name another with `bucket:` of the environment"
+    )]
+    Ownership {
+        /// The bucket.
+        bucket: String,
+        /// What it has: `ObjectWriter`, or none, which S3 treats alike.
+        ownership: String,
+    },
+    /// The policy that the bucket has is not understood, so that nothing can be added to it.
+    #[error(
+        "the policy of the bucket {0} is no JSON object with statements, so that those of liminal can not be added to it; mend or remove it, or name another with `bucket:` of the environment"
+    )]
+    BucketPolicy(String),
+    /// The boundary names as many buckets as fit into a policy.
+    #[error(
+        "the permission boundary has no room for another bucket: a policy of IAM has at most 6,144 characters; take buckets that are gone out of its statement WriteObjects, or let environments share one"
+    )]
+    BoundaryFull,
     /// The template can not be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -92,11 +116,11 @@ pub async fn bootstrap(
         parts.push(part);
     };
     done(bucket::bucket(clients, place, &template).await?);
-    done(roles::boundary(clients, place, &template).await?);
+    done(boundary::boundary(clients, place, &template).await?);
     done(containers::cluster(clients).await?);
     done(containers::repository(clients).await?);
-    if deployer.is_some() {
-        done(roles::deploy_role(clients, &template).await?);
+    if let Some(deployer) = deployer {
+        done(deploy_role::deploy_role(clients, &deployer.role_name(place), &template).await?);
     }
     Ok(parts)
 }

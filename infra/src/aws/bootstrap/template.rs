@@ -11,6 +11,9 @@ use serde_json::Value;
 /// The template, for people who may not let a program do it.
 pub const TEMPLATE: &str = include_str!("../../../bootstrap/liminal.yml");
 
+/// Conditions that ask whether a parameter was given which only whoever uses the template itself can give.
+const NOT_GIVEN: [&str; 1] = ["NamesOtherBuckets"];
+
 /// Why a part of the template can not be used. The template is part of the program, so that tests meet all of these.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
@@ -39,7 +42,15 @@ pub struct Deployer {
     pub subject: String,
 }
 
-/// The template, filled in for a place.
+impl Deployer {
+    /// The name of the role that is made for them.
+    pub fn role_name(&self, place: &AwsPlace) -> String {
+        names::deploy_role(place, &self.provider, &self.subject)
+    }
+}
+
+/// The template, filled in for a place. Its parameters have their defaults, but for the bucket and the deployer, which are
+/// known by other names: so no condition holds that asks whether one was given.
 #[derive(Debug)]
 pub struct Template {
     resources: serde_yaml::Value,
@@ -62,7 +73,6 @@ impl Template {
             ("AWS::Region", place.region.clone()),
             ("Bucket", place.bucket.clone()),
             ("Bucket.Arn", bucket_arn),
-            ("Boundary", names::boundary_arn(place)),
         ]);
         if let Some(deployer) = deployer {
             variables.insert("OidcProviderArn", deployer.provider.clone());
@@ -80,7 +90,7 @@ impl Template {
         self.part(&["BucketPolicy", "Properties", "PolicyDocument"])
     }
 
-    /// The policy of the permission boundary.
+    /// The policy of the permission boundary, for the one bucket of the place.
     ///
     /// # Errors
     /// When the template does not hold it.
@@ -136,11 +146,18 @@ impl Template {
                 Value::Object(object)
             }
             serde_yaml::Value::Tagged(tagged) => {
-                let text = tagged.value.as_str();
                 let function = tagged.tag.to_string();
-                match (function.as_str(), text) {
-                    ("!Sub", Some(text)) => Value::String(self.substitute(text)?),
-                    ("!Ref" | "!GetAtt", Some(name)) => Value::String(self.variable(name)?.to_owned()),
+                match (function.as_str(), &tagged.value) {
+                    ("!Sub", serde_yaml::Value::String(text)) => Value::String(self.substitute(text)?),
+                    ("!Ref" | "!GetAtt", serde_yaml::Value::String(name)) => {
+                        Value::String(self.variable(name)?.to_owned())
+                    }
+                    ("!If", serde_yaml::Value::Sequence(parts)) => match parts.as_slice() {
+                        [serde_yaml::Value::String(asked), _, otherwise] if NOT_GIVEN.contains(&asked.as_str()) => {
+                            self.evaluate(otherwise)?
+                        }
+                        _ => return Err(TemplateError::Unknown(function)),
+                    },
                     _ => return Err(TemplateError::Unknown(function)),
                 }
             }
