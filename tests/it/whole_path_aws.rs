@@ -110,7 +110,7 @@ fn a_project_goes_the_whole_path_on_aws_with_the_results_that_it_has_here() {
     let _ = on(&["apply", "-y"]).exits(0);
     put(emulator, &project, "more.csv", "a\nb\nc\n");
     assert_eq!(ended(&project, "p", 2)["commits"]["count"]["metrics"]["rows"], 9.0);
-    let _ = on(&["rollback", "-y"]).exits(0).prints("Rolled back");
+    let _ = on(&["rollback", "p", "-y"]).exits(0).prints("Rolled back");
     put(emulator, &project, "last.csv", "a\nb\nc\nd\n");
     assert_eq!(ended(&project, "p", 3)["commits"]["count"]["metrics"]["rows"], 8.0);
 
