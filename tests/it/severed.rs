@@ -215,7 +215,7 @@ fn an_apply_that_dies_at_any_of_its_calls_is_put_right_by_the_next() {
 }
 
 /// How many calls are left out between two deaths of a change: each death costs several applies.
-const STRIDE: usize = 9;
+const STRIDE: usize = 3;
 
 /// A step on Lambda and one on Fargate; `word` is what changes.
 fn changing(bucket: &str, word: &str) -> String {
