@@ -169,6 +169,19 @@ impl Bench {
         }
         self.project.liminal(&args)
     }
+
+    /// Lets an apply die after so many calls, and the next one put it right: everything is there that is expected, and once.
+    /// Whether it died.
+    fn dies_and_is_put_right(&mut self, calls: usize, environment: &str, expected: &Holdings) -> bool {
+        let died = self.die_after(u32::try_from(calls).expect("few"), environment);
+        self.proxy.clear();
+        let again = self.apply(environment);
+        assert_eq!(again.code, Some(0), "after {calls} calls: {again:?}\nbefore: {died:?}");
+        let _ = self.project.liminal(&["plan", "--detailed-exitcode", "-e", environment]).exits(0);
+        let there = resources(&self.inventory.drained(&self.bucket, environment));
+        assert_eq!(there, *expected, "after {calls} calls");
+        died.code != Some(0)
+    }
 }
 
 #[test]
@@ -193,14 +206,8 @@ fn an_apply_that_dies_at_any_of_its_calls_is_put_right_by_the_next() {
                         break;
                     }
                     let environment = format!("e{number}");
-                    let died = bench.die_after(u32::try_from(calls).expect("few"), &environment);
-                    deaths.fetch_add(usize::from(died.code != Some(0)), Ordering::Relaxed);
-                    bench.proxy.clear();
-                    let again = bench.apply(&environment);
-                    assert_eq!(again.code, Some(0), "after {calls} calls: {again:?}\nbefore: {died:?}");
-                    let _ = bench.project.liminal(&["plan", "--detailed-exitcode", "-e", &environment]).exits(0);
-                    let there = resources(&bench.inventory.drained(&bench.bucket, &environment));
-                    assert_eq!(there, expected, "after {calls} calls");
+                    let died = bench.dies_and_is_put_right(calls, &environment, &expected);
+                    deaths.fetch_add(usize::from(died), Ordering::Relaxed);
                     let destroyed = bench.project.liminal(&["destroy", "-y", "-e", &environment]).exits(0);
                     let left = resources(&bench.inventory.of(&bench.bucket, &environment));
                     let is_data = |(kind, _): &(String, String)| kind == "logs";
@@ -250,14 +257,7 @@ fn a_change_and_a_destroy_that_die_at_any_of_their_calls_are_put_right_by_the_ne
         let _ = bench.apply(&environment).exits(0);
         bench.proxy.take_seen();
         define(&bench, "two");
-        let died = bench.die_after(u32::try_from(calls).expect("few"), &environment);
-        deaths += usize::from(died.code != Some(0));
-        bench.proxy.clear();
-        let again = bench.apply(&environment);
-        assert_eq!(again.code, Some(0), "after {calls} calls: {again:?}\nbefore: {died:?}");
-        let _ = bench.project.liminal(&["plan", "--detailed-exitcode", "-e", &environment]).exits(0);
-        let there = resources(&bench.inventory.drained(&bench.bucket, &environment));
-        assert_eq!(there, expected, "after {calls} calls");
+        deaths += usize::from(bench.dies_and_is_put_right(calls, &environment, &expected));
         bench.proxy.take_seen();
         bench.proxy.add(Rule::always(SEVERED).after(u32::try_from(calls).expect("few")));
         let died = bench.project.liminal(&["destroy", "-y", "-e", &environment]);
