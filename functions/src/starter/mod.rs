@@ -5,7 +5,8 @@
 //! however often it is done.
 //!
 //! Nothing reads dead-letter queues. What a step's queue gives up on, the sweeper brings to an end from the records alone
-//! ([`crate::runner::Runner::heal`]); so these queues are for people: to see what went wrong, and to send it again (`liminal redrive --undelivered`).
+//! ([`crate::runner::Runner::heal`]); so these queues are for people: to see what went wrong, and to send it
+//! again (`liminal redrive --undelivered`).
 
 mod canary;
 mod ends;
