@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_role_trusts_one_service_and_only_for_its_own_account() {
         // Without the account, the service could be asked from any other one to act as the role ("confused deputy").
-        insta::assert_snapshot!(trust("lambda.amazonaws.com", "111122223333"), @"");
+        insta::assert_snapshot!(trust("lambda.amazonaws.com", "111122223333"), @r#"{"Statement":[{"Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":"111122223333"}},"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"}}],"Version":"2012-10-17"}"#);
     }
 
     #[test]
