@@ -11,10 +11,16 @@ use std::time::Instant;
 pub struct Sample {
     /// The least: the best estimate of the true cost on a shared machine.
     pub min: f64,
-    /// The middle one.
+    /// The middle one; 0 in what was written down without it.
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub median: f64,
     /// How many there were.
     pub repetitions: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_unknown(seconds: &f64) -> bool {
+    *seconds <= 0.0
 }
 
 impl Sample {
