@@ -123,16 +123,22 @@ impl<'a, S: ObjectStore> Records<'a, S> {
         Ok(runs)
     }
 
+    /// The newest run, if there is any.
+    pub(crate) async fn newest(&self, pipeline: Option<&PipelineName>) -> Result<Option<RunName>, CliError> {
+        Ok(self.runs(pipeline).await?.pop())
+    }
+
     /// The run with this id, or the only one whose id ends or begins so; the newest where nothing is asked for.
     pub(crate) async fn find(
         &self,
         wanted: Option<&str>,
         pipeline: Option<&PipelineName>,
     ) -> Result<RunName, CliError> {
-        let mut runs = self.runs(pipeline).await?;
         let Some(wanted) = wanted else {
-            return runs.pop().ok_or_else(|| CliError::new("there is no run yet").hint("`liminal run` starts one"));
+            let newest = self.newest(pipeline).await?;
+            return newest.ok_or_else(|| CliError::new("there is no run yet").hint("`liminal run` starts one"));
         };
+        let runs = self.runs(pipeline).await?;
         let fits = |run: &RunName| run.run.as_str() == wanted;
         if let Some(exact) = runs.iter().find(|run| fits(run)) {
             return Ok(exact.clone());

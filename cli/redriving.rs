@@ -42,9 +42,7 @@ pub(crate) enum Fate {
 impl Origin {
     /// The newest run of a pipeline that has ended.
     pub(crate) async fn newest(environment: &Environment, pipeline: &PipelineName) -> Result<Self, CliError> {
-        let records = environment.records();
-        let mut runs = records.runs(Some(pipeline)).await?;
-        match runs.pop() {
+        match environment.records().newest(Some(pipeline)).await? {
             Some(name) => Self::of(environment, &name).await,
             None => Err(CliError::new(format!("there is no run of {pipeline} to take results from"))
                 .hint(format!("`liminal run {pipeline}` makes one"))),

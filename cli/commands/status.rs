@@ -37,12 +37,17 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> CommandResult {
         say_applied(context, &environment).await?;
     }
     let records = environment.records();
-    if args.run.is_none() && args.items.is_none() && args.output == Format::Text && records.runs(None).await?.is_empty()
-    {
-        context.printer.say("There is no run yet: `liminal run` starts one.");
-        return Ok(ExitCode::Ok);
-    }
-    let name = records.find(args.run.as_deref(), None).await?;
+    let name = match &args.run {
+        // Who asks for nothing in particular is told of what is applied, and that is an answer.
+        None if args.items.is_none() && args.output == Format::Text => match records.newest(None).await? {
+            Some(name) => name,
+            None => {
+                context.printer.say("There is no run yet: `liminal run` starts one.");
+                return Ok(ExitCode::Ok);
+            }
+        },
+        wanted => records.find(wanted.as_deref(), None).await?,
+    };
     if let Some(step) = &args.items {
         let seen = records.items(&name, step, MOST_FAILED).await?.ok_or_else(|| {
             CliError::new(format!("step {step} of run {} has no items yet", name.run))

@@ -52,7 +52,6 @@ impl Aws {
             packages,
             runner,
             sizes: &sizes,
-            is_emulated: self.site.clients.has_endpoint(),
         })
         .map_err(|problems| {
             let environment = &owner.environment;

@@ -121,7 +121,7 @@ async fn upload(site: &Site, key: &str, file: &Path) -> Result<(), PortError> {
     }
     let request = site.clients.transfers.create_multipart_upload().bucket(&site.place.bucket).key(key);
     // S3 takes the checksums of the parts, which the SDK sends, only for the algorithm that the upload was begun with.
-    let request = request.set_checksum_algorithm((!site.clients.has_endpoint()).then_some(ChecksumAlgorithm::Crc32));
+    let request = request.set_checksum_algorithm(site.place.endpoint.is_none().then_some(ChecksumAlgorithm::Crc32));
     let answer = request.send().await.map_err(failed("s3:PutObject", key))?;
     let upload = answer.upload_id.ok_or_else(|| AwsError::incomplete("s3:PutObject", key, "the upload id"))?;
     let outcome = upload_parts(site, key, file, length, &upload).await;

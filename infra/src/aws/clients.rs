@@ -90,11 +90,6 @@ impl Clients {
         }
     }
 
-    /// Whether the services are not AWS's own.
-    pub fn has_endpoint(&self) -> bool {
-        self.config.endpoint_url().is_some()
-    }
-
     /// The region that the calls go to.
     pub fn region(&self) -> &str {
         self.config.region().map_or("", Region::as_ref)

@@ -65,8 +65,6 @@ pub struct AwsInput<'a> {
     /// What the dependencies of a Python environment take when they are unpacked, in bytes, by the digest of its
     /// specification; as far as a bundle with it was ever built.
     pub sizes: &'a BTreeMap<Digest, u64>,
-    /// Whether the services are an emulator's, which start tasks without a network.
-    pub is_emulated: bool,
 }
 
 /// What an environment is to be made of, besides packages.

@@ -80,7 +80,8 @@ impl StepInput<'_> {
         let package = self.spec.package.map(|digest| ResourceAddress { kind: ResourceKind::Package, digest });
         let common = Common { served, package, python, secrets, logs, log_group };
         match placed.compute {
-            Compute::Fargate if self.input.spec.fargate.subnets.is_empty() && !self.input.is_emulated => {
+            // Emulators start tasks without a network.
+            Compute::Fargate if self.input.spec.fargate.subnets.is_empty() && self.scope.place.endpoint.is_none() => {
                 let (pipeline, step) = (self.pipeline.clone(), self.step.clone());
                 return Err(DesiredProblem::NoSubnets { pipeline, step, reason: placed.reason });
             }

@@ -8,6 +8,7 @@ use liminal_infra::desired::AwsInput;
 use liminal_infra::desired::DesiredProblem;
 use liminal_infra::desired::aws_resources;
 use liminal_infra::plan::Revised;
+use liminal_schemas::aws::AwsPlace;
 use liminal_schemas::aws::AwsSpec;
 use liminal_schemas::aws::policy::Statement;
 use liminal_schemas::aws::resource::FunctionSpec;
@@ -93,7 +94,7 @@ struct Wanted {
     releases: BTreeMap<PipelineName, Revised>,
     packages: BTreeMap<Digest, PackageSpec>,
     sizes: BTreeMap<Digest, u64>,
-    is_emulated: bool,
+    place: AwsPlace,
 }
 
 impl Wanted {
@@ -104,13 +105,13 @@ impl Wanted {
             releases: BTreeMap::from([(release.pipeline.clone(), Revised::from(release))]),
             packages: packages.map(|package| (package.digest(), package)).into(),
             sizes: BTreeMap::new(),
-            is_emulated: true,
+            place: place(),
         }
     }
 
     fn derive(&self) -> Result<AwsDesired, Vec<DesiredProblem>> {
         aws_resources(&AwsInput {
-            place: &place(),
+            place: &self.place,
             spec: &self.spec,
             project: &ProjectName::new("shop").expect("valid"),
             environment: &EnvironmentName::new("prod").expect("valid"),
@@ -119,7 +120,6 @@ impl Wanted {
             packages: &self.packages,
             runner: Digest::of_bytes(b"runner"),
             sizes: &self.sizes,
-            is_emulated: self.is_emulated,
         })
     }
 }
@@ -271,7 +271,7 @@ fn a_function_knows_where_it_is_and_what_it_is_for() {
     liminal-shop-prod-train-fetch: python3.11 liminal_handler.handler 2048 MiB, 10240 MiB, 120s, /liminal/shop/prod/train/fetch
       LIMINAL_BUCKET=data LIMINAL_ENVIRONMENT=prod LIMINAL_MODE=step LIMINAL_PROJECT=shop
     liminal-shop-prod-train-fit-dispatch: provided.al2023 bootstrap 512 MiB, 512 MiB, 120s, /liminal/shop/prod/train/fit
-      LIMINAL_BUCKET=data LIMINAL_CLUSTER=liminal LIMINAL_ENVIRONMENT=prod LIMINAL_MODE=dispatch LIMINAL_PROJECT=shop LIMINAL_PUBLIC_IP=false LIMINAL_SECURITY_GROUPS= LIMINAL_SUBNETS= LIMINAL_TASK_DEFINITION=liminal-shop-prod-train-fit
+      LIMINAL_BUCKET=data LIMINAL_CLUSTER=liminal LIMINAL_ENVIRONMENT=prod LIMINAL_MODE=dispatch LIMINAL_PROJECT=shop LIMINAL_PUBLIC_IP=false LIMINAL_SECURITY_GROUPS= LIMINAL_SUBNETS=subnet-0a1b2c3d LIMINAL_TASK_DEFINITION=liminal-shop-prod-train-fit
     ");
 }
 
@@ -439,8 +439,9 @@ fn a_task_without_a_network_is_refused_before_anything_is_made() {
     step_of(&mut release, "fit").compute = Compute::Fargate;
     let mut wanted = Wanted::of(release);
     wanted.spec.fargate.subnets.clear();
+    wanted.place.endpoint = Some("http://127.0.0.1:4566".to_owned());
     assert!(wanted.derive().is_ok(), "emulators start tasks without one");
-    wanted.is_emulated = false;
+    wanted.place.endpoint = None;
     let problems = wanted.derive().expect_err("ECS takes no task without subnets");
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @"step train/fit runs on Fargate (its definition says so), and the environment names no subnets: give it `fargate: {subnets: [subnet-…]}`");
@@ -529,7 +530,7 @@ fn a_step_that_maps_over_objects_may_read_these_and_no_others() {
             lines.extend(statements.map(|statement| format!("{}{statement}", role.name_parts.join("-"))));
         }
     }
-    insta::assert_snapshot!(lines.join("\n"), @r"
+    insta::assert_snapshot!(lines.join("\n"), @"
     shop-prod-train-fetch  ListItems: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix in/*
     shop-prod-train-fetch  ReadItems: s3:GetObject on arn:aws:s3:::data/in/*.csv
     shop-prod-train-fit-dispatch  ListItems: s3:ListBucket on arn:aws:s3:::data if StringLike s3:prefix in/*

@@ -136,7 +136,7 @@ impl Default for Aws {
             bucket: None,
             arch: Arch::X86_64,
             log_retention_days: 30,
-            fargate: FargateSettings::default(),
+            fargate: FargateSettings { subnets: vec!["subnet-0a1b2c3d".to_owned()], ..FargateSettings::default() },
         };
         Self { spec, runner: "r1".to_owned() }
     }
@@ -230,7 +230,6 @@ impl Project {
                 packages: &packages,
                 runner: Digest::of_bytes(aws.runner.as_bytes()),
                 sizes: &BTreeMap::new(),
-                is_emulated: true,
             };
             aws_resources(&input).expect("it can be carried out")
         });
